@@ -1,0 +1,96 @@
+//! What the host lends a trainer while it works: device, seed, cancellation, progress.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::device::DeviceContext;
+use crate::error::{Error, Result};
+use crate::generator::Generator;
+
+/// The host's side of a [`PhaseContext`]; the boundary and the tests implement it.
+pub(crate) trait Services: Send + Sync {
+    fn emit(&self, kind: &str, payload: &Value);
+    fn is_cancelled(&self) -> bool;
+}
+
+/// Lent to every call of a trainer. Cheap to clone.
+#[derive(Clone)]
+pub struct PhaseContext {
+    phase: String,
+    seed: u64,
+    device: DeviceContext,
+    services: Arc<dyn Services>,
+}
+
+impl PhaseContext {
+    pub(crate) fn new(
+        phase: &str,
+        seed: u64,
+        device: DeviceContext,
+        services: Arc<dyn Services>,
+    ) -> Self {
+        Self { phase: phase.to_owned(), seed, device, services }
+    }
+
+    /// A context without a host, for tests and examples: progress goes nowhere, nothing cancels.
+    pub fn detached(phase: &str, seed: u64, device: DeviceContext) -> Self {
+        struct Nobody;
+        impl Services for Nobody {
+            fn emit(&self, _: &str, _: &Value) {}
+            fn is_cancelled(&self) -> bool {
+                false
+            }
+        }
+        Self::new(phase, seed, device, Arc::new(Nobody))
+    }
+
+    /// Name of this phase in the pipeline.
+    pub fn phase(&self) -> &str {
+        &self.phase
+    }
+
+    /// Where and how to compute.
+    pub fn device(&self) -> &DeviceContext {
+        &self.device
+    }
+
+    /// The random stream `name` of this phase, at its start.
+    ///
+    /// The stream depends on the run's seed, the phase and the name, so that two phases and two
+    /// uses never share one. Keep the generator in the trainer and name it in its state.
+    pub fn generator(&self, name: &str) -> Generator {
+        Generator::new(self.seed, format!("{}/{name}", self.phase))
+    }
+
+    /// Whether the run was asked to stop. A step needn't look: the host looks after every step.
+    /// Long work in `prepare` and `evaluate` should, and return [`PhaseContext::check_cancelled`].
+    pub fn is_cancelled(&self) -> bool {
+        self.services.is_cancelled()
+    }
+
+    /// For `?` inside long work.
+    ///
+    /// # Errors
+    /// With code `cancelled` when the run was asked to stop.
+    pub fn check_cancelled(&self) -> Result<()> {
+        if self.is_cancelled() { Err(Error::new(CANCELLED, "stopped on request")) } else { Ok(()) }
+    }
+
+    /// Tells how far long work is, such as tokenizing in `prepare`.
+    pub fn progress(&self, what: &str, done: u64, total: u64) {
+        self.emit("progress", &serde_json::json!({ "what": what, "done": done, "total": total }));
+    }
+
+    /// Emits a piece of generated text; only inside [`crate::Trainer::generate`].
+    pub fn text(&self, piece: &str) {
+        self.emit("text", &Value::from(piece));
+    }
+
+    pub(crate) fn emit(&self, kind: &str, payload: &Value) {
+        self.services.emit(kind, payload);
+    }
+}
+
+/// Code of the error that says that work stopped because the run was asked to.
+pub const CANCELLED: &str = "cancelled";
