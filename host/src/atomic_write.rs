@@ -1,0 +1,52 @@
+//! Files that are there whole or not at all, also after a power cut.
+//!
+//! Content goes to a temporary name, is flushed to the disk, and takes its place by a rename; the
+//! directory is flushed too, or the rename itself could be lost.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// An I/O error with what was being done to which path.
+pub fn at(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> io::Error {
+    move |e| io::Error::new(e.kind(), format!("{doing} `{}`: {e}", path.display()))
+}
+
+/// Writes a small file atomically.
+///
+/// # Errors
+/// With the path and what was being done; an earlier file of that name is then untouched.
+pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = path
+        .with_file_name(format!(".tmp-{}", path.file_name().unwrap_or_default().to_string_lossy()));
+    let written = File::create(&temporary)
+        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
+        .map_err(at("writing", &temporary))
+        .and_then(|()| rename(&temporary, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// Renames, and makes the rename last.
+///
+/// # Errors
+/// With the path and what was being done.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to).map_err(at("renaming to", to))?;
+    sync_directory(to.parent().unwrap_or(Path::new(".")))
+}
+
+/// Flushes a directory's entries.
+///
+/// # Errors
+/// With the path.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(directory)
+            .and_then(|file| file.sync_all())
+            .map_err(at("flushing", directory))?;
+    }
+    Ok(())
+}

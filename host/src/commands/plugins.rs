@@ -1,0 +1,187 @@
+//! `host plugins …`: what is there, what was refused and why.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{note, print, print_json};
+use crate::cli::Plugins;
+use crate::registry::{Plugin, Registry, Source};
+use crate::run::RunError;
+
+pub(super) fn exec(command: Plugins) -> Result<u8, RunError> {
+    match command {
+        Plugins::List { json } => list(json),
+        Plugins::Inspect { plugin, json } => inspect(&plugin, json),
+    }
+}
+
+/// Exit code 1 says that something on the plugin path is not usable.
+fn list(as_json: bool) -> Result<u8, RunError> {
+    let registry = Registry::discover();
+    if as_json {
+        print_json(&registry_json(&registry))?;
+    } else {
+        print(&table(&registry))?;
+        for line in &registry.notes {
+            note(&format!("note: {line}"));
+        }
+        for problem in registry.search.problems.iter().chain(&registry.conflicts) {
+            note(&format!("error: {problem}"));
+        }
+        if registry.plugins.is_empty() {
+            let searched: Vec<String> =
+                registry.search.directories.iter().map(|d| d.display().to_string()).collect();
+            note(&format!("no plugins found in: {}", searched.join(", ")));
+            note(
+                "help: put plugin libraries beside the host, or name their directory in HOST_PLUGIN_PATH",
+            );
+        }
+    }
+    let is_clean = registry.refused.is_empty() && registry.conflicts.is_empty();
+    Ok(u8::from(!is_clean))
+}
+
+fn table(registry: &Registry) -> String {
+    let mut text = String::new();
+    let names = registry.plugins.iter().map(|plugin| plugin.name.len());
+    let width = names.max().unwrap_or(0);
+    for plugin in &registry.plugins {
+        let phases: Vec<&str> = plugin.phases.iter().map(|phase| phase.phase.as_str()).collect();
+        let _ = writeln!(
+            text,
+            "{:<width$}  {}  phases: {}  {}",
+            plugin.name,
+            plugin.version,
+            phases.join(", "),
+            plugin.source
+        );
+    }
+    for refused in &registry.refused {
+        let _ = writeln!(text, "refused: {}: {}", refused.path.display(), refused.reason);
+    }
+    text
+}
+
+fn registry_json(registry: &Registry) -> Value {
+    let refused: Vec<Value> = registry
+        .refused
+        .iter()
+        .map(|refused| json!({ "path": refused.path, "reason": refused.reason }))
+        .collect();
+    json!({
+        "schema": 1,
+        "plugins": registry.plugins.iter().map(|plugin| plugin_json(plugin, false)).collect::<Vec<_>>(),
+        "refused": refused,
+        "conflicts": registry.conflicts,
+        "notes": registry.notes,
+        "searched": registry.search.directories,
+        "problems": registry.search.problems,
+    })
+}
+
+fn plugin_json(plugin: &Plugin, is_whole: bool) -> Value {
+    let (path, blake3) = match &plugin.source {
+        Source::Library { path, blake3 } => (Some(path), Some(blake3)),
+        Source::Bundled => (None, None),
+    };
+    let phases: Vec<Value> = plugin
+        .phases
+        .iter()
+        .map(|phase| {
+            if is_whole {
+                return serde_json::to_value(phase).unwrap_or_default();
+            }
+            json!({ "phase": phase.phase, "capabilities": phase.capabilities })
+        })
+        .collect();
+    json!({
+        "name": plugin.name,
+        "version": plugin.version,
+        "description": plugin.description,
+        "source": if path.is_some() { "library" } else { "bundled" },
+        "path": path,
+        "blake3": blake3,
+        "sdk_version": plugin.library.sdk_version,
+        "rustc": plugin.library.rustc,
+        "target": plugin.library.target,
+        "phases": phases,
+    })
+}
+
+fn inspect(wanted: &str, as_json: bool) -> Result<u8, RunError> {
+    let registry = if wanted.contains(std::path::MAIN_SEPARATOR) || Path::new(wanted).is_file() {
+        Registry::from_file(wanted.into())
+            .map_err(|reason| RunError::Record(format!("refused: {wanted}: {reason}")))?
+    } else {
+        let mut registry = Registry::discover();
+        registry.plugins.retain(|plugin| plugin.name == wanted);
+        registry
+    };
+    if registry.plugins.is_empty() {
+        let message = format!("no plugin `{wanted}`");
+        return Err(RunError::usage(message, "`host plugins list` shows those that there are"));
+    }
+    if as_json {
+        let plugins: Vec<Value> = registry.plugins.iter().map(|p| plugin_json(p, true)).collect();
+        print_json(&json!({ "schema": 1, "plugins": plugins }))?;
+    } else {
+        for plugin in &registry.plugins {
+            print(&description(plugin))?;
+        }
+    }
+    Ok(0)
+}
+
+fn description(plugin: &Plugin) -> String {
+    let library = &plugin.library;
+    let mut text = format!("{} {} — {}\n", plugin.name, plugin.version, plugin.description);
+    let _ = writeln!(text, "source: {}", plugin.source);
+    if let Source::Library { blake3, .. } = &plugin.source {
+        let _ = writeln!(text, "blake3: {blake3}");
+    }
+    let _ = writeln!(
+        text,
+        "built with: SDK {}, {}, {}",
+        library.sdk_version, library.rustc, library.target
+    );
+    for phase in &plugin.phases {
+        let _ = writeln!(text, "\nphase {}", phase.phase);
+        for (name, version) in &phase.build {
+            let _ = writeln!(text, "  {name}: {}", version.as_str().unwrap_or_default());
+        }
+        if !phase.capabilities.is_empty() {
+            let _ = writeln!(text, "  capabilities: {}", phase.capabilities.join(", "));
+        }
+        for profile in &phase.profiles {
+            let _ = writeln!(text, "  carries profile: {}", profile.name);
+        }
+        let _ = writeln!(text, "  keys, with defaults:");
+        write_keys(&mut text, &phase.schema, &phase.schema, &phase.defaults, "");
+    }
+    text
+}
+
+/// One line for each key of a schema: dotted path, default, description.
+fn write_keys(text: &mut String, root: &Value, schema: &Value, defaults: &Value, prefix: &str) {
+    let schema = follow(root, schema);
+    let Some(properties) = schema["properties"].as_object() else { return };
+    for (key, property) in properties {
+        let path = format!("{prefix}{key}");
+        let target = follow(root, property);
+        let default = &defaults[key];
+        if target["properties"].is_object() {
+            write_keys(text, root, target, default, &format!("{path}."));
+            continue;
+        }
+        let about = property["description"].as_str().or(target["description"].as_str());
+        let about = about.unwrap_or_default().lines().next().unwrap_or_default();
+        let _ = writeln!(text, "    {path} = {default}  {about}");
+    }
+}
+
+fn follow<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
+    let target = schema["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
+    target.and_then(|pointer| root.pointer(pointer)).unwrap_or(schema)
+}

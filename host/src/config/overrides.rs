@@ -1,0 +1,155 @@
+//! `KEY=VALUE` as typed on a command line or found in the environment.
+//!
+//! A value is read the way JSON is, and is a plain text where it is not JSON; where the schema wants
+//! a text, `2024` stays the text that was typed. Keys are dotted paths in which `-` and `_` are
+//! alike: they are spelled the schema's way before anything else looks at them.
+
+use serde_json::{Number, Value};
+
+use super::document::{Key, Node, NodeValue};
+use super::error::{ConfigError, Pointer, alike};
+use super::schema::{Alternatives, Kind, Schema, kind_of};
+
+/// One override, read but not yet sent to a section.
+#[derive(Clone, Debug)]
+pub(super) struct Override {
+    /// Which one, from 1.
+    pub(super) position: usize,
+    /// As typed.
+    pub(super) text: String,
+    /// The path as typed.
+    pub(super) path: Vec<String>,
+    /// The value.
+    pub(super) value: Typed,
+}
+
+/// A value with the text it was read from.
+#[derive(Clone, Debug)]
+pub(super) struct Typed {
+    value: Value,
+    raw: Option<String>,
+}
+
+/// Reads the n-th override.
+pub(super) fn parse(position: usize, text: &str) -> Result<Override, Box<ConfigError>> {
+    let refuse = |message: String| {
+        let error = ConfigError::new("config::bad_override", message)
+            .at(Pointer::Input(format!("override {position}: {text}")))
+            .help("write it as `KEY=VALUE`, for example `global.seed=7`");
+        Box::new(error)
+    };
+    let Some((key, value)) = text.split_once('=') else {
+        return Err(refuse(format!("`{text}` is not an override: no `=` in it")));
+    };
+    let path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
+    if path.iter().any(String::is_empty) {
+        return Err(refuse(format!(
+            "`{text}` is not an override: its key `{key}` has an empty part"
+        )));
+    }
+    let value = Typed::read(value).map_err(|reason| {
+        refuse(format!("the value of override `{key}` is not JSON: {reason}"))
+            .help("write lists, mappings and quoted texts as JSON, for example `[0.9, 0.95]`")
+    })?;
+    Ok(Override { position, text: text.to_owned(), path, value })
+}
+
+impl Typed {
+    /// Reads a typed value.
+    ///
+    /// # Errors
+    /// With the reason, when a text that starts like JSON's list, mapping or string is not one.
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        let trimmed = text.trim();
+        let raw = Some(text.to_owned());
+        match serde_json::from_str(trimmed) {
+            Ok(value @ (Value::Array(_) | Value::Object(_) | Value::String(_))) => {
+                Ok(Self { value, raw: None })
+            }
+            Ok(value) => Ok(Self { value, raw }),
+            Err(error) if trimmed.starts_with(['[', '{', '"']) => Err(super::json::reason(&error)),
+            Err(_) => Ok(Self { value: number(trimmed).unwrap_or_else(|| text.into()), raw }),
+        }
+    }
+
+    /// A value that has no text of its own.
+    pub(super) fn given(value: &Value) -> Self {
+        Self { value: value.clone(), raw: None }
+    }
+
+    /// Whether the value is a mapping.
+    pub(super) fn is_map(&self) -> bool {
+        self.value.is_object()
+    }
+
+    /// The value a place takes: the typed text where a number or a truth value was not asked for.
+    fn fit(&self, place: &Alternatives<'_>) -> Value {
+        let kind = kind_of(&self.value);
+        let is_guess = matches!(kind, Kind::Bool | Kind::Integer | Kind::Number);
+        match &self.raw {
+            Some(raw) if is_guess && !place.takes(kind) && place.takes(Kind::String) => {
+                raw.as_str().into()
+            }
+            _ => self.value.clone(),
+        }
+    }
+
+    /// The value as a tree of mappings that leads to it along a path.
+    pub(super) fn at_path(&self, path: &[String], schema: Schema<'_>) -> Node {
+        let path = spell(path, schema);
+        let value = self.fit(&schema.at(&path));
+        path.iter().rev().fold(node_of(&value), |inner, segment| Node {
+            value: NodeValue::Map(vec![(Key { text: segment.clone(), span: None }, inner)]),
+            span: None,
+        })
+    }
+}
+
+/// A number that JSON would not read: `.5`, `5.`, `+1`, `007`.
+fn number(text: &str) -> Option<Value> {
+    let is_numeric = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c))
+        && text.chars().any(|c| c.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_digit() || "+-.eE".contains(c));
+    if !is_numeric {
+        return None;
+    }
+    if let Ok(whole) = text.parse::<i64>() {
+        return Some(whole.into());
+    }
+    text.parse().ok().and_then(Number::from_f64).map(Value::Number)
+}
+
+/// The path with every key spelled the way the schema spells it.
+fn spell(path: &[String], schema: Schema<'_>) -> Vec<String> {
+    let mut place = schema.top();
+    let mut spelled = Vec::with_capacity(path.len());
+    for segment in path {
+        let keys = place.keys();
+        let key = match keys.iter().find(|key| *key == segment) {
+            Some(key) => *key,
+            None => {
+                keys.iter().find(|key| alike(key) == alike(segment)).copied().unwrap_or(segment)
+            }
+        };
+        place = place.child(key);
+        spelled.push(key.to_owned());
+    }
+    spelled
+}
+
+/// A value as a tree without positions.
+pub(super) fn node_of(value: &Value) -> Node {
+    let value = match value {
+        Value::Null => NodeValue::Null,
+        Value::Bool(value) => NodeValue::Bool(*value),
+        Value::Number(value) => NodeValue::Number(value.clone()),
+        Value::String(value) => NodeValue::String(value.clone()),
+        Value::Array(items) => NodeValue::List(items.iter().map(node_of).collect()),
+        Value::Object(map) => NodeValue::Map(
+            map.iter()
+                .map(|(key, value)| (Key { text: key.clone(), span: None }, node_of(value)))
+                .collect(),
+        ),
+    };
+    Node { value, span: None }
+}

@@ -1,0 +1,163 @@
+//! The text of one configuration input and positions in it.
+//!
+//! A [`Source`] is read once and kept for as long as anything may still point into it: every node
+//! of a parsed document holds a [`Span`] of bytes, and an error turns that into file, line, column
+//! and the offending line only when it is shown. This file also knows the seed systems' old file
+//! names, because it is where a missing file is noticed.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::error::{ConfigError, Location};
+
+/// The longest source line shown whole; beyond it only the surroundings of the column are.
+const SHOWN_LINE_CHARS: usize = 160;
+
+/// Where the seed systems kept what is now called otherwise, by file stem.
+const RENAMED: [(&str, &str); 7] = [
+    ("pretrain_smoke", "smoke-pretrain"),
+    ("sft_smoke", "smoke-sft"),
+    ("train", "dev-pretrain"),
+    ("pretrain_overnight", "prod-pretrain"),
+    ("pretrain", "minimal-pretrain"),
+    ("sft", "minimal-sft"),
+    ("smoke", "dev-pretrain"),
+];
+
+/// A file, or a text that a plugin carries, with the name under which messages show it.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// The path as the user wrote it, or `plugin NAME: PROFILE.toml`.
+    pub(super) name: String,
+    /// The whole text, without a byte order mark.
+    pub(super) text: String,
+}
+
+/// A range of bytes of a [`Source`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    /// The first byte.
+    pub(super) start: usize,
+    /// One past the last byte.
+    pub(super) end: usize,
+}
+
+impl Source {
+    /// Wraps a text that is already in memory.
+    pub(super) fn new(name: impl Into<String>, text: &str) -> Arc<Self> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        Arc::new(Self { name: name.into(), text: text.to_owned() })
+    }
+
+    /// Reads a file; a byte order mark at its start is skipped.
+    ///
+    /// # Errors
+    /// When the file is missing, unreadable or not UTF-8.
+    pub(super) fn read(path: &Path) -> Result<Arc<Self>, Box<ConfigError>> {
+        let name = path.display().to_string();
+        let bytes = fs::read(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => missing_file(path),
+            _ => ConfigError::new(
+                "config::unreadable_file",
+                format!("cannot read configuration file `{name}`: {}", io_reason(&error)),
+            ),
+        })?;
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Self::new(name, &text)),
+            Err(error) => Err(Box::new(not_utf8(&name, &error))),
+        }
+    }
+
+    /// The line number of a byte, from 1.
+    pub(super) fn line_of(&self, byte: usize) -> usize {
+        1 + self.text[..self.boundary(byte)].matches('\n').count()
+    }
+
+    /// File, line, column and source line of a span.
+    pub(super) fn locate(&self, span: Span) -> Location {
+        let start = self.boundary(span.start);
+        let end = self.boundary(span.end.max(start));
+        let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
+        let line = self.text[line_start..line_end].trim_end_matches('\r');
+        let chars_before = self.text[line_start..start].chars().count();
+        let length = self.text[start..end.min(line_end)].trim_end().chars().count().max(1);
+        let (source_line, indent) = window(line, chars_before);
+        Location {
+            file: self.name.clone(),
+            line: self.line_of(start),
+            column: chars_before + 1,
+            length: length.min(source_line.chars().count().saturating_sub(indent).max(1)),
+            source_line,
+            indent,
+        }
+    }
+
+    /// The byte at 1-based line and column (in characters), as parsers report them.
+    pub(super) fn byte_at(&self, line: usize, column: usize) -> usize {
+        let line_start = if line <= 1 {
+            0
+        } else {
+            self.text.match_indices('\n').nth(line - 2).map_or(self.text.len(), |(at, _)| at + 1)
+        };
+        let rest = &self.text[line_start..];
+        let in_line = rest.char_indices().nth(column.saturating_sub(1));
+        line_start + in_line.map_or(rest.len(), |(at, _)| at)
+    }
+
+    fn boundary(&self, byte: usize) -> usize {
+        let mut byte = byte.min(self.text.len());
+        while !self.text.is_char_boundary(byte) {
+            byte -= 1;
+        }
+        byte
+    }
+}
+
+/// The new name of a seed system's profile or file stem.
+pub(super) fn renamed(stem: &str) -> Option<&'static str> {
+    RENAMED.iter().find(|(old, _)| *old == stem).map(|(_, new)| *new)
+}
+
+fn missing_file(path: &Path) -> ConfigError {
+    let error = ConfigError::new(
+        "config::missing_file",
+        format!("no configuration file `{}`", path.display()),
+    );
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let Some(new) = renamed(stem) else {
+        return error;
+    };
+    let candidates =
+        ["json", "toml", "yaml", "yml"].map(|ext| path.with_file_name(format!("{new}.{ext}")));
+    let now = candidates.iter().find(|path| path.exists()).unwrap_or(&candidates[0]);
+    error.help(format!("it is now `{}`", now.display()))
+}
+
+fn not_utf8(name: &str, error: &std::string::FromUtf8Error) -> ConfigError {
+    let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+    ConfigError::new(
+        "config::not_utf8",
+        format!("`{name}` is not UTF-8 text: invalid byte in line {line}"),
+    )
+    .help("save the file as UTF-8")
+}
+
+/// The operating system's words without the `(os error 2)` behind them.
+pub(super) fn io_reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let reason = text.split(" (os error").next().unwrap_or(&text);
+    reason.to_lowercase()
+}
+
+/// A long line's surroundings of a column, and how many characters stand before it there.
+fn window(line: &str, column_idx: usize) -> (String, usize) {
+    if line.chars().count() <= SHOWN_LINE_CHARS {
+        return (line.to_owned(), column_idx);
+    }
+    let first = column_idx.saturating_sub(SHOWN_LINE_CHARS / 2);
+    let shown: String = line.chars().skip(first).take(SHOWN_LINE_CHARS).collect();
+    if first == 0 { (shown, column_idx) } else { (format!("…{shown}"), column_idx - first + 1) }
+}

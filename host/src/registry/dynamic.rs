@@ -1,0 +1,124 @@
+//! Loading one plugin library, in the order that lets the most be refused before it runs.
+//!
+//! Headers first, then the hash, both without loading; then `dlopen` (constructors run here),
+//! the root symbol, the SDK's version, the layout of every type that crosses, and what the plugin
+//! says of itself. A library whose code may have run is never unloaded.
+
+use std::fs;
+use std::path::Path;
+
+use abi_stable::library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME_WITH_NUL};
+use sdk::PluginDescription;
+use sdk::abi::PluginRoot_Ref;
+
+use super::elf;
+
+/// A library that passed every check.
+pub(super) struct Loaded {
+    pub(super) root: PluginRoot_Ref,
+    pub(super) description: PluginDescription,
+    pub(super) blake3: String,
+}
+
+/// Loads the library at `path`.
+///
+/// # Errors
+/// A one-line reason.
+pub(super) fn load(path: &Path) -> Result<Loaded, String> {
+    let bytes = fs::read(path).map_err(|e| format!("can't be read: {e}"))?;
+    elf::check(&bytes)?;
+    let blake3 = blake3::hash(&bytes).to_hex().to_string();
+    drop(bytes);
+    let root = open(path)?;
+    let description = describe(root)?;
+    if description.panic != "unwind" {
+        return Err(format!(
+            "built with panic = \"{}\": a panic would end the host; build it with \"unwind\"",
+            description.panic
+        ));
+    }
+    Ok(Loaded { root, description, blake3 })
+}
+
+/// What the plugins behind a root module say of themselves.
+pub(super) fn describe(root: PluginRoot_Ref) -> Result<PluginDescription, String> {
+    let json = root.describe()().into_result().map_err(|fault| fault.into_error().message)?;
+    serde_json::from_str(&json).map_err(|e| format!("its description can't be read: {e}"))
+}
+
+#[cfg(unix)]
+fn open(path: &Path) -> Result<PluginRoot_Ref, String> {
+    use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+
+    // RTLD_NOW: a missing symbol is an error here and not the end of the process at a later call.
+    // SAFETY: constructors of the library run here; the user named it, or put it on the plugin
+    // path, which is the trust this host asks for.
+    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
+        .map_err(|e| format!("can't be loaded: {}", loader_reason(&e)))?;
+    // SAFETY: a symbol of this name is only ever an `AbiHeaderRef`; the header carries a magic
+    // number that `upgrade` checks before anything else of it is used.
+    let header =
+        unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) }
+            .map(|symbol| *symbol);
+    // Never closed: values of the plugin hold pointers into it for as long as the process lives.
+    std::mem::forget(library);
+    let header =
+        header.map_err(|_| "not a trainer plugin: it exports no plugin root".to_owned())?;
+    let header = header
+        .upgrade()
+        .map_err(|_| "built with another version of abi_stable, needs 0.11".to_owned())?;
+    let version = header.version_strings().version.to_string();
+    if !same_minor(&version, SDK_VERSION) {
+        return Err(format!("built with SDK {version}, this host needs SDK {SDK_VERSION}"));
+    }
+    header.init_root_module::<PluginRoot_Ref>().map_err(|e| layout_reason(&e.to_string()))
+}
+
+#[cfg(not(unix))]
+fn open(_: &Path) -> Result<PluginRoot_Ref, String> {
+    Err("plugin libraries are not supported on this platform; build the host with `bundled`"
+        .to_owned())
+}
+
+/// Version of the SDK that this host was built with; the workspace has one version.
+const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+fn same_minor(a: &str, b: &str) -> bool {
+    let minor = |version: &str| {
+        let mut parts = version.splitn(3, '.');
+        (parts.next().map(str::to_owned), parts.next().map(str::to_owned))
+    };
+    minor(a) == minor(b)
+}
+
+/// What the dynamic linker said, on one line, without repeating the path.
+fn loader_reason(error: &libloading::Error) -> String {
+    let source = std::error::Error::source(error).map(ToString::to_string);
+    let text = source.unwrap_or_else(|| error.to_string());
+    let text = text.rsplit_once(".so: ").map_or(text.as_str(), |(_, reason)| reason);
+    text.lines().next().unwrap_or("unknown reason").trim_matches('"').to_owned()
+}
+
+/// abi_stable reports a layout difference in up to thousands of lines: name the first type only.
+fn layout_reason(report: &str) -> String {
+    let first_type = report
+        .lines()
+        .map(str::trim)
+        .skip_while(|line| !line.starts_with("Layout of expected type"))
+        .find_map(|line| line.strip_prefix("type:"))
+        .map(|name| name.trim().rsplit("::").next().unwrap_or(name).to_owned());
+    let what = first_type.map_or_else(String::new, |name| format!(" (first difference: `{name}`)"));
+    format!("its boundary types have another layout{what}; rebuild it with SDK {SDK_VERSION}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_match_by_major_and_minor() {
+        assert!(same_minor("0.1.7", "0.1.0"));
+        assert!(!same_minor("0.2.0", "0.1.0"));
+        assert!(!same_minor("1.1.0", "0.1.0"));
+    }
+}

@@ -1,0 +1,199 @@
+//! From a request to phases that are created, checked and ready to be prepared.
+//!
+//! Everything that can be known to be wrong before the first step is found here, for all phases
+//! at once, and nothing is written.
+
+use std::env;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use sdk::{DeviceContext, PhaseDescription};
+use serde_json::{Map, Value};
+
+use super::services::StreamServices;
+use super::{Interrupt, RunError, device};
+use crate::config::{
+    Catalogue, ConfigError, ConfigErrors, KnownPhase, Plan, PlannedPhase, PluginProfile, Request,
+    resolve,
+};
+use crate::events::EventStream;
+use crate::registry::{PhaseClient, PhaseSpec, Registry, SharedArtifact, user_config_dir};
+
+/// A plan whose phases exist.
+pub struct Composed {
+    /// The plan.
+    pub plan: Plan,
+    /// Where it computes.
+    pub device: DeviceContext,
+    /// The phases, in order.
+    pub phases: Vec<ComposedPhase>,
+    /// Where the plugins' words go, once the run has a stream.
+    pub stream: Arc<OnceLock<Arc<EventStream>>>,
+    /// Whether the run was asked to stop.
+    pub interrupt: Interrupt,
+}
+
+/// One phase, created and checked.
+pub struct ComposedPhase {
+    /// Its name in the pipeline.
+    pub name: String,
+    /// What its plugin says of it.
+    pub description: PhaseDescription,
+    /// Its section, with all defaults.
+    pub section: Value,
+    /// The phase itself.
+    pub client: PhaseClient,
+}
+
+/// Directories with profiles, lowest precedence first.
+pub fn profile_dirs() -> Vec<PathBuf> {
+    let mut dirs = Vec::new();
+    if let Ok(executable) = env::current_exe().and_then(std::fs::canonicalize) {
+        // Beside the executable, and for a build in a checkout beside `target/`.
+        let ancestors = executable.ancestors().skip(1).take(3);
+        let found = ancestors.map(|dir| dir.join("configs")).find(|dir| dir.is_dir());
+        dirs.extend(found);
+    }
+    dirs.extend(user_config_dir().map(|dir| dir.join("profiles")));
+    dirs.extend(env::var_os("HOST_CONFIG_PATH").iter().flat_map(env::split_paths));
+    dirs.push(PathBuf::from("configs"));
+    let mut seen = std::collections::BTreeSet::new();
+    dirs.retain(|dir| {
+        dir.is_dir() && seen.insert(std::fs::canonicalize(dir).unwrap_or_else(|_| dir.clone()))
+    });
+    dirs
+}
+
+/// What the registry's plugins offer to configuration.
+pub fn catalogue(registry: &Registry) -> Catalogue {
+    let mut catalogue = Catalogue { profile_dirs: profile_dirs(), ..Catalogue::default() };
+    for (plugin, phase) in registry.phases() {
+        catalogue.phases.push(KnownPhase {
+            phase: phase.phase.clone(),
+            plugin: plugin.name.clone(),
+            schema: phase.schema.clone(),
+        });
+        catalogue.plugin_profiles.extend(phase.profiles.iter().map(|profile| PluginProfile {
+            plugin: plugin.name.clone(),
+            name: profile.name.clone(),
+            text: profile.text.clone(),
+        }));
+    }
+    catalogue
+}
+
+/// Resolves the request, creates every phase and has each check its section.
+///
+/// # Errors
+/// With every fault that was found in any phase.
+pub fn compose(
+    request: &Request,
+    registry: &Registry,
+    interrupt: &Interrupt,
+) -> Result<Composed, RunError> {
+    let catalogue = catalogue(registry);
+    let plan = resolve(request, &catalogue).map_err(|e| explain_missing(e, registry))?;
+    let device = device::context(&plan.global);
+    let mut composed = Composed {
+        device,
+        phases: Vec::new(),
+        stream: Arc::default(),
+        interrupt: interrupt.clone(),
+        plan,
+    };
+    let mut errors = Vec::new();
+    let mut upstream = Vec::new();
+    for planned in composed.plan.phases.clone() {
+        match compose_phase(&composed, &planned, registry, &mut upstream) {
+            Ok(phase) => composed.phases.push(phase),
+            Err(more) => errors.extend(more),
+        }
+    }
+    if errors.is_empty() { Ok(composed) } else { Err(RunError::Config(ConfigErrors(errors))) }
+}
+
+fn compose_phase(
+    composed: &Composed,
+    planned: &PlannedPhase,
+    registry: &Registry,
+    upstream: &mut Vec<SharedArtifact>,
+) -> Result<ComposedPhase, Vec<ConfigError>> {
+    let plan = &composed.plan;
+    let located = |e: &sdk::Error| {
+        let path = e.path.as_deref().unwrap_or_default();
+        plan.section_error(&planned.name, path, &e.message, e.help.as_deref())
+    };
+    let one = |e: sdk::Error| vec![located(&e)];
+    let Some((_, description)) = registry.find(&planned.phase) else {
+        let message = format!("no plugin registers phase `{}`", planned.phase);
+        return Err(vec![ConfigError::new("config::unknown_phase", message)]);
+    };
+    let services = StreamServices {
+        phase: planned.name.clone(),
+        stream: Arc::clone(&composed.stream),
+        interrupt: composed.interrupt.clone(),
+    };
+    let spec = PhaseSpec {
+        name: &planned.name,
+        section: &planned.section,
+        seed: plan.global.seed,
+        device: &composed.device,
+        services: Arc::new(services),
+    };
+    let client = registry.create(&planned.phase, &spec).map_err(one)?;
+    let mut errors = device::refusals(plan, &composed.device, description);
+    errors.extend(client.check(upstream).map_err(one)?.iter().map(located));
+    upstream.extend(client.promises(upstream).map_err(one)?);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let section = client.resolved().map_err(one)?;
+    let description = description.clone();
+    Ok(ComposedPhase { name: planned.name.clone(), description, section, client })
+}
+
+/// A phase may be unknown because its plugin was refused or clashes with another: say so.
+fn explain_missing(mut errors: ConfigErrors, registry: &Registry) -> RunError {
+    let mut reasons = registry.conflicts.clone();
+    reasons.extend(registry.refused.iter().map(|r| format!("{}: {}", r.path.display(), r.reason)));
+    if !reasons.is_empty() {
+        for error in &mut errors.0 {
+            if error.code == "config::unknown_phase" {
+                let help = error.help.take().map(|help| format!("{help}; ")).unwrap_or_default();
+                error.help = Some(format!("{help}not used: {}", reasons.join("; ")));
+            }
+        }
+    }
+    RunError::Config(errors)
+}
+
+impl Composed {
+    /// What `resolved_settings.json` holds: every value, and where it came from.
+    pub fn resolved_settings(&self) -> Value {
+        let mut settings = Map::new();
+        let mut origins = Map::new();
+        let global = serde_json::to_value(&self.plan.global).unwrap_or_default();
+        origins.insert("global".to_owned(), self.plan.origins("global", &global).into());
+        settings.insert("global".to_owned(), global);
+        let names: Vec<Value> = self.phases.iter().map(|p| p.name.as_str().into()).collect();
+        settings.insert("phases".to_owned(), names.into());
+        for phase in &self.phases {
+            let mut section = phase.section.clone();
+            if phase.name != phase.description.phase
+                && let Some(map) = section.as_object_mut()
+            {
+                map.insert("phase".to_owned(), phase.description.phase.as_str().into());
+            }
+            let origin = self.plan.origins(&phase.name, &phase.section);
+            origins.insert(phase.name.clone(), origin.into());
+            settings.insert(phase.name.clone(), section);
+        }
+        serde_json::json!({
+            "schema": 1,
+            "profile": self.plan.profile.name,
+            "source": self.plan.source,
+            "settings": settings,
+            "origins": origins,
+        })
+    }
+}

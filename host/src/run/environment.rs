@@ -1,0 +1,44 @@
+//! `environment.json`: what the run was made with.
+
+use std::env;
+
+use sdk::DeviceContext;
+use serde_json::{Value, json};
+
+use crate::registry::{Registry, Source};
+
+/// Versions, machine, device, threads, plugins with hashes, command line.
+pub(super) fn describe(registry: &Registry, device: &DeviceContext) -> Value {
+    let plugins: Vec<Value> = registry
+        .plugins
+        .iter()
+        .map(|plugin| {
+            let (path, blake3) = match &plugin.source {
+                Source::Library { path, blake3 } => {
+                    (Some(path.display().to_string()), Some(blake3.as_str()))
+                }
+                Source::Bundled => (None, None),
+            };
+            json!({
+                "name": plugin.name,
+                "version": plugin.version,
+                "path": path,
+                "blake3": blake3,
+                "sdk_version": plugin.library.sdk_version,
+                "rustc": plugin.library.rustc,
+                "build": plugin.phases.first().map(|phase| &phase.build),
+            })
+        })
+        .collect();
+    json!({
+        "schema": 1,
+        "host_version": env!("CARGO_PKG_VERSION"),
+        "os": env::consts::OS,
+        "arch": env::consts::ARCH,
+        "cpus": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        "device": device,
+        "plugins": plugins,
+        "command": env::args().collect::<Vec<_>>(),
+        "directory": env::current_dir().ok(),
+    })
+}

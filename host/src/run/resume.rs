@@ -1,0 +1,100 @@
+//! Which run to go on with.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::RunError;
+use super::directory::find_run;
+use crate::atomic_write::at;
+
+/// What `--resume` asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// Not given: a new run.
+    Fresh,
+    /// `auto`: the newest unfinished run of the same profile, or a new one.
+    Auto,
+    /// `last`, a run's name, or a path.
+    Run(String),
+}
+
+impl Resume {
+    /// The directory to go on with, `None` for a new run.
+    ///
+    /// # Errors
+    /// When the run that was asked for is not there.
+    pub(super) fn target(
+        &self,
+        output_dir: &Path,
+        settings: &Value,
+    ) -> Result<Option<PathBuf>, RunError> {
+        match self {
+            Self::Fresh => Ok(None),
+            Self::Auto => Ok(unfinished(output_dir, settings)),
+            Self::Run(wanted) => find_run(output_dir, wanted).map(Some),
+        }
+    }
+}
+
+/// The newest run of the same source that has a phase without artifacts.
+fn unfinished(output_dir: &Path, settings: &Value) -> Option<PathBuf> {
+    let mut runs: Vec<(std::time::SystemTime, PathBuf)> = fs::read_dir(output_dir)
+        .ok()?
+        .flatten()
+        .filter_map(|entry| {
+            let path = entry.path();
+            let stored = stored_settings(&path).ok()?;
+            let is_same = stored["source"] == settings["source"];
+            let phases = stored["settings"]["phases"].as_array()?;
+            let is_finished = phases.iter().enumerate().all(|(i, name)| {
+                let name = name.as_str().unwrap_or_default();
+                let phase = super::PhaseDirectory::new(&path, i + 1, name);
+                phase.artifacts().join("manifest.json").is_file()
+            });
+            let started =
+                fs::metadata(path.join("resolved_settings.json")).ok()?.modified().ok()?;
+            (is_same && !is_finished).then_some((started, path))
+        })
+        .collect();
+    runs.sort();
+    runs.pop().map(|(_, path)| path)
+}
+
+/// `resolved_settings.json` of a run.
+///
+/// # Errors
+/// With the path.
+pub fn stored_settings(run: &Path) -> Result<Value, RunError> {
+    let path = run.join("resolved_settings.json");
+    let text = fs::read(&path).map_err(at("reading", &path))?;
+    serde_json::from_slice(&text)
+        .map_err(|e| RunError::Record(format!("`{}` is damaged: {e}", path.display())))
+}
+
+/// Dotted keys of sections whose values differ between two settings; the `global` block may
+/// differ in what has no say in the result.
+pub(super) fn differences(old: &Value, new: &Value) -> Vec<String> {
+    let mut keys = Vec::new();
+    collect(old, new, String::new(), &mut keys);
+    let harmless =
+        ["global.output_dir", "global.run_name", "global.max_steps", "global.keep_checkpoints"];
+    keys.retain(|key| !harmless.contains(&key.as_str()));
+    keys
+}
+
+fn collect(old: &Value, new: &Value, path: String, keys: &mut Vec<String>) {
+    let (Value::Object(a), Value::Object(b)) = (old, new) else {
+        if old != new {
+            keys.push(path);
+        }
+        return;
+    };
+    let names: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+    for name in names {
+        let inner = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let get = |map: &serde_json::Map<String, Value>| map.get(name).cloned().unwrap_or_default();
+        collect(&get(a), &get(b), inner, keys);
+    }
+}

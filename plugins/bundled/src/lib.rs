@@ -1,0 +1,8 @@
+//! The plugins that are linked into the host with its feature `bundled`.
+//!
+//! A plugin that stands here is part of the single-file install; one that doesn't is still found
+//! as a library.
+
+// Without a use, the linker drops a crate and its registrations with it.
+use pretrain as _;
+use sft as _;
