@@ -11,6 +11,10 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::tensor::TensorHandle;
 
+/// Key in an artifact's settings under which a trainer may leave a prompt that shows what its
+/// model learned; the host prints it in the command that it proposes after a run.
+pub const EXAMPLE_PROMPT: &str = "example_prompt";
+
 /// One published output of a phase.
 #[derive(Debug)]
 pub struct Artifact {

@@ -50,6 +50,12 @@ impl PhaseContext {
         &self.phase
     }
 
+    /// The run's seed, for what all phases must agree on; for everything else take a
+    /// [`PhaseContext::generator`].
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// Where and how to compute.
     pub fn device(&self) -> &DeviceContext {
         &self.device

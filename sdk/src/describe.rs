@@ -5,6 +5,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::device::{DType, DeviceKind};
+
 /// A plugin library.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PluginDescription {
@@ -38,6 +40,13 @@ pub struct PhaseDescription {
     pub defaults: Value,
     /// Names from [`crate::capability`].
     pub capabilities: Vec<String>,
+    /// Kinds of device it runs on.
+    pub devices: Vec<DeviceKind>,
+    /// Types of weights it trains in.
+    pub dtypes: Vec<DType>,
+    /// Types of mixed precision it can compute in.
+    #[serde(default)]
+    pub amp_dtypes: Vec<DType>,
     /// Version of the saved state.
     pub state_version: u32,
     /// Facts about the build.

@@ -97,7 +97,7 @@ mod trainer;
 #[doc(hidden)]
 pub mod abi;
 
-pub use artifact::{Artifact, Artifacts};
+pub use artifact::{Artifact, Artifacts, EXAMPLE_PROMPT};
 pub use context::{CANCELLED, PhaseContext};
 pub use describe::{CarriedProfile, PhaseDescription, PluginDescription};
 pub use device::{DType, DeviceContext, DeviceKind};

@@ -107,6 +107,9 @@ pub fn describe_phase<T: Trainer>(registration: &Registration) -> PhaseDescripti
         schema: schema.to_value(),
         defaults: defaults.and_then(|config| serde_json::to_value(config).ok()).unwrap_or_default(),
         capabilities: T::CAPABILITIES.iter().map(|name| (*name).to_owned()).collect(),
+        devices: T::DEVICES.to_vec(),
+        dtypes: T::DTYPES.to_vec(),
+        amp_dtypes: T::AMP_DTYPES.to_vec(),
         state_version: T::STATE_VERSION,
         build: T::BUILD_FACTS.iter().map(|(k, v)| ((*k).to_owned(), (*v).into())).collect(),
         profiles: registration

@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::ffi::c_void;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::device::DType;
 use crate::error::{Error, Result};
@@ -100,6 +101,14 @@ impl TensorHandle {
         Self { dtype, shape, strides, data, owner, deleter: Some(delete::<O>) }
     }
 
+    /// Another handle to the same memory, which keeps the first one alive.
+    pub fn share(this: &Arc<Self>) -> Self {
+        let (dtype, shape, strides, data) =
+            (this.dtype, this.shape.clone(), this.strides.clone(), this.data);
+        // SAFETY: the view is that of `this`, which the new handle owns a share of.
+        unsafe { Self::from_owner(Arc::clone(this), dtype, shape, strides, data) }
+    }
+
     /// Element type.
     pub fn dtype(&self) -> DType {
         self.dtype
@@ -156,6 +165,19 @@ impl TensorHandle {
             values.push(unsafe { *self.data.cast::<T>().add(offset) });
         });
         Ok(values)
+    }
+
+    /// The elements' bytes without a copy, when they are contiguous; native byte order.
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        if !self.is_contiguous() {
+            return None;
+        }
+        if self.is_empty() {
+            return Some(&[]);
+        }
+        let n = self.len() * self.dtype.size_bytes();
+        // SAFETY: contiguous, so the elements span exactly these bytes; the owner keeps them.
+        Some(unsafe { std::slice::from_raw_parts(self.data.cast::<u8>(), n) })
     }
 
     /// The elements' bytes in row-major order, native byte order; one copy.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::artifact::{Artifact, Artifacts};
 use crate::context::PhaseContext;
+use crate::device::{DType, DeviceKind};
 use crate::error::{Error, Result};
 use crate::state::Stateful;
 
@@ -42,6 +43,15 @@ pub trait Trainer: Stateful + Sized + Send + 'static {
 
     /// What else this trainer can do, from [`crate::capability`].
     const CAPABILITIES: &'static [&'static str] = &[];
+
+    /// Kinds of device it runs on; a run on another is refused before it starts.
+    const DEVICES: &'static [DeviceKind] = &[DeviceKind::Cpu];
+
+    /// Types of weights it trains in; `global.dtype` must be one of them.
+    const DTYPES: &'static [DType] = &[DType::F32];
+
+    /// Types of mixed precision it can compute in; `global.amp_dtype` must be one of them.
+    const AMP_DTYPES: &'static [DType] = &[];
 
     /// Facts about the build worth recording, such as the version of the tensor library.
     const BUILD_FACTS: &'static [(&'static str, &'static str)] = &[];
@@ -220,8 +230,9 @@ pub enum Evaluation {
 pub struct GenerateRequest {
     /// The text to continue, or the user's turn when `chat` is set.
     pub prompt: String,
-    /// Whether the prompt is a user's turn to be answered rather than text to be continued.
-    pub chat: bool,
+    /// Whether the prompt is a user's turn to be answered (true) or text to be continued (false);
+    /// none leaves it to what the model was trained for.
+    pub chat: Option<bool>,
     /// Tokens at most.
     pub max_new_tokens: usize,
     /// 0 takes the likeliest token each time.

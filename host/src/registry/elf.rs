@@ -3,9 +3,9 @@
 //! `dlopen` maps a file by its headers: one that was cut short passes its checks and then kills
 //! the process with SIGBUS. So the extents that the headers claim are compared with the file.
 
+use object::Endianness;
 use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
-use object::Endianness;
 
 /// Why the loader must not be given this file; `Ok` when it may.
 ///

@@ -1,0 +1,179 @@
+//! One optimizer step of the GPT, and its evaluation: what pretraining and fine-tuning share.
+//!
+//! Legend: B sequences of a micro-batch, T context. A step is some micro-batches; each is cut into
+//! one shard a thread. Every loss is divided by the valid tokens of the whole step, so the sum of
+//! the shards' gradients is the gradient of the step's mean loss, however it was cut.
+
+use candle_core::{Device, Tensor};
+use sdk::{Error, Generator, PhaseContext, Result, StateVisitor, Stateful, StepReport};
+use sdk_numerics::ops::Keys;
+use sdk_numerics::{AdamW, Gradients, WarmupCosine, Workers, error};
+
+use crate::config::{ModelConfig, TrainingConfig};
+use crate::data::{Batch, IGNORE};
+use crate::model::{Gpt, Mode};
+
+/// Model, optimizer and randomness of a training phase.
+pub struct Learner {
+    /// The model.
+    pub model: Gpt,
+    optimizer: AdamW,
+    gradients: Gradients,
+    schedule: WarmupCosine,
+    grad_clip: Option<f64>,
+    dropout: Generator,
+    workers: Workers,
+    device: Device,
+}
+
+impl Stateful for Learner {
+    fn state(&mut self, visitor: &mut StateVisitor<'_>) -> Result<()> {
+        visitor.nested("model", &mut self.model)?;
+        visitor.nested("optimizer", &mut self.optimizer)?;
+        visitor.generator("dropout", &mut self.dropout)
+    }
+}
+
+impl Learner {
+    /// A model with fresh weights, and its optimizer.
+    ///
+    /// # Errors
+    /// When the device is not there or the sizes don't fit together.
+    pub fn new(model: &ModelConfig, training: &TrainingConfig, cx: &PhaseContext) -> Result<Self> {
+        let device = sdk_numerics::device(cx.device())?;
+        let dtype = sdk_numerics::to_candle_dtype(cx.device().dtype);
+        let model = Gpt::new(model, &mut cx.generator("model init"), &device, dtype)?;
+        let workers = Workers::new(cx.device().threads);
+        Ok(Self {
+            optimizer: AdamW::new(model.params(), training.adamw()).threads(workers.threads()),
+            gradients: Gradients::new(model.params()),
+            schedule: training.schedule(),
+            grad_clip: training.grad_clip,
+            dropout: cx.generator("dropout"),
+            workers,
+            device,
+            model,
+        })
+    }
+
+    /// One optimizer update on some micro-batches: set the rate, forward and backward of each
+    /// micro-batch, clip, update.
+    ///
+    /// # Errors
+    /// When the arithmetic fails, as with an id that is no token.
+    pub fn step(&mut self, step: u64, micro_batches: &[Batch]) -> Result<StepReport> {
+        let lr = self.schedule.lr(step);
+        let valid_tokens: usize = micro_batches.iter().map(|batch| batch.valid_tokens).sum();
+        self.gradients.zero();
+        let mut loss = 0.0;
+        for batch in micro_batches {
+            loss += self.accumulate(batch, valid_tokens)?;
+        }
+        let grad_norm = self.gradients.clip(self.grad_clip);
+        if !grad_norm.is_finite() && loss.is_finite() {
+            let name = self.gradients.non_finite().unwrap_or("unknown");
+            let message = format!("the gradient of `{name}` is not a finite number");
+            return Err(Error::new("train::not_finite", message).help("lower the learning rate"));
+        }
+        self.optimizer.step(self.model.params(), &self.gradients, lr)?;
+        let tokens = micro_batches.iter().map(|batch| (batch.n * batch.t) as u64).sum();
+        Ok(StepReport::new(loss, tokens).metric("lr", lr).metric("grad_norm", grad_norm))
+    }
+
+    /// Adds the gradients of one micro-batch; returns its part of the step's mean loss.
+    fn accumulate(&mut self, batch: &Batch, valid_tokens: usize) -> Result<f64> {
+        let shards: Vec<(Batch, u64)> = shards(batch, self.workers.threads())
+            .into_iter()
+            .map(|shard| (shard, self.dropout.next_u64()))
+            .collect();
+        let (model, device) = (&self.model, &self.device);
+        self.workers.gradients(model.params(), shards, &mut self.gradients, |(shard, key)| {
+            let mut keys = Keys::new(key);
+            let (sum, _) = loss_sum(model, device, &shard, &mut Mode::Train(&mut keys))?;
+            (sum / valid_tokens as f64).map_err(error)
+        })
+    }
+
+    /// Mean loss in nats over the valid tokens of all batches, without dropout. `None` when there
+    /// are none.
+    ///
+    /// # Errors
+    /// As [`Learner::step`]; also when the run was asked to stop.
+    pub fn evaluate(&self, batches: &[Batch], cx: &PhaseContext) -> Result<Option<f64>> {
+        let (mut total, mut valid_tokens) = (0.0, 0);
+        for batch in batches {
+            cx.check_cancelled()?;
+            let shards = shards(batch, self.workers.threads());
+            let sums = self.on_threads(shards, |shard| {
+                let (sum, n) = loss_sum(&self.model, &self.device, &shard, &mut Mode::Eval)?;
+                Ok((f64::from(sum.to_scalar::<f32>().map_err(error)?), n))
+            })?;
+            for (sum, n) in sums {
+                total += sum;
+                valid_tokens += n;
+            }
+        }
+        Ok((valid_tokens > 0).then(|| total / valid_tokens as f64))
+    }
+
+    /// Runs `work` on every item, one thread an item, and returns the results in order.
+    pub(crate) fn on_threads<S: Send, R: Send>(
+        &self,
+        items: Vec<S>,
+        work: impl Fn(S) -> Result<R> + Sync,
+    ) -> Result<Vec<R>> {
+        std::thread::scope(|scope| {
+            let work = &work;
+            let handles: Vec<_> =
+                items.into_iter().map(|item| scope.spawn(move || work(item))).collect();
+            handles
+                .into_iter()
+                .map(|handle| {
+                    handle.join().unwrap_or_else(|payload| {
+                        std::mem::forget(payload);
+                        Err(Error::new("panic", "a thread of the evaluation panicked"))
+                    })
+                })
+                .collect()
+        })
+    }
+
+    /// Threads that this learner keeps busy.
+    pub fn threads(&self) -> usize {
+        self.workers.threads()
+    }
+}
+
+fn loss_sum(
+    model: &Gpt,
+    device: &Device,
+    batch: &Batch,
+    mode: &mut Mode<'_>,
+) -> Result<(Tensor, usize)> {
+    let mut run = || {
+        let shape = (batch.n, batch.t);
+        let ids = Tensor::from_slice(&batch.ids, shape, device)?;
+        let targets = Tensor::from_slice(&batch.targets, shape, device)?;
+        model.loss_sum(&ids, &targets, Some(IGNORE), mode)
+    };
+    run().map_err(error)
+}
+
+/// Cuts a batch into at most `n` parts of nearly equal numbers of sequences, in order.
+fn shards(batch: &Batch, n: usize) -> Vec<Batch> {
+    let n = n.min(batch.n).max(1);
+    (0..n)
+        .map(|i| {
+            let (begin, end) = (i * batch.n / n, (i + 1) * batch.n / n);
+            let tokens = begin * batch.t..end * batch.t;
+            let targets = batch.targets[tokens.clone()].to_vec();
+            Batch {
+                ids: batch.ids[tokens].to_vec(),
+                valid_tokens: targets.iter().filter(|target| **target != IGNORE).count(),
+                targets,
+                n: end - begin,
+                t: batch.t,
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,95 @@
+//! The device of a phase as a candle device.
+//!
+//! The host passes plain data ([`sdk::DeviceContext`]); each plugin library makes one candle device
+//! per ordinal from it and keeps it, because tensors of two CUDA device objects do not mix.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::Device;
+use sdk::{DType, DeviceContext, DeviceKind, Error, Result};
+
+static CUDA_DEVICES: Mutex<BTreeMap<u32, Device>> = Mutex::new(BTreeMap::new());
+
+/// The candle device of `context`; the same one for every call with the same ordinal.
+///
+/// ```
+/// let cpu = sdk_numerics::device(&sdk::DeviceContext::default())?;
+/// assert!(cpu.is_cpu());
+/// # Ok::<(), sdk::Error>(())
+/// ```
+///
+/// # Errors
+/// When CUDA is asked for and this library was built without the `cuda` feature, or the driver
+/// refuses the ordinal.
+pub fn device(context: &DeviceContext) -> Result<Device> {
+    if context.kind == DeviceKind::Cpu {
+        return Ok(Device::Cpu);
+    }
+    let ordinal = context.ordinal;
+    if !cfg!(feature = "cuda") {
+        let message =
+            format!("device `cuda:{ordinal}` asked for, but this plugin was built without CUDA");
+        return Err(Error::new("device::unsupported", message)
+            .help("rebuild the plugin with `--features cuda`, or run with `--device cpu`"));
+    }
+    let mut devices = CUDA_DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(device) = devices.get(&ordinal) {
+        return Ok(device.clone());
+    }
+    let device = Device::new_cuda(ordinal as usize)
+        .map_err(|e| crate::error(e).context(format!("opening device `cuda:{ordinal}`")))?;
+    devices.insert(ordinal, device.clone());
+    Ok(device)
+}
+
+/// candle's name for an element type.
+pub fn to_candle_dtype(dtype: DType) -> candle_core::DType {
+    match dtype {
+        DType::F32 => candle_core::DType::F32,
+        DType::F64 => candle_core::DType::F64,
+        DType::Bf16 => candle_core::DType::BF16,
+        DType::F16 => candle_core::DType::F16,
+        DType::U32 => candle_core::DType::U32,
+        DType::I64 => candle_core::DType::I64,
+        DType::U8 => candle_core::DType::U8,
+    }
+}
+
+/// The SDK's name for an element type of candle.
+///
+/// # Errors
+/// When the type has no place at the boundary (the 8-, 6- and 4-bit floats, i16, i32).
+pub fn from_candle_dtype(dtype: candle_core::DType) -> Result<DType> {
+    DType::ALL.into_iter().find(|d| to_candle_dtype(*d) == dtype).ok_or_else(|| {
+        let message = format!("tensors of type {} can't leave a plugin", dtype.as_str());
+        Error::new("tensor::dtype", message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_map_both_ways() {
+        for dtype in DType::ALL {
+            assert_eq!(from_candle_dtype(to_candle_dtype(dtype)).unwrap(), dtype);
+            assert_eq!(to_candle_dtype(dtype).size_in_bytes(), dtype.size_bytes());
+        }
+        assert!(from_candle_dtype(candle_core::DType::F8E4M3).is_err());
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn cuda_without_the_feature_is_refused() {
+        let context =
+            DeviceContext { kind: DeviceKind::Cuda, ordinal: 1, ..DeviceContext::default() };
+        let error = device(&context).unwrap_err();
+        assert_eq!(
+            error.message,
+            "device `cuda:1` asked for, but this plugin was built without CUDA"
+        );
+        assert!(error.help.is_some());
+    }
+}
