@@ -6,6 +6,7 @@
 //! the texts are not.
 
 use std::fmt;
+use std::path::PathBuf;
 
 /// Where in a file something stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub struct ConfigError {
     pub expected: Option<String>,
     /// The way out.
     pub help: Option<String>,
+    /// The file that is missing, when that is the fault.
+    pub(super) missing: Option<PathBuf>,
 }
 
 impl ConfigError {
@@ -63,6 +66,7 @@ impl ConfigError {
             found: None,
             expected: None,
             help: None,
+            missing: None,
         }
     }
 

@@ -19,7 +19,7 @@ use super::document::{Document, EXTENSIONS, Node};
 use super::error::{ConfigError, alike, listed, nearest};
 use super::layers::{Layer, Layered, Origin, Place};
 use super::schema::Schema;
-use super::source::{Source, io_reason, renamed};
+use super::source::{Source, io_reason};
 
 /// The key under which a file describes itself as a profile.
 pub(super) const BLOCK: &str = "profile";
@@ -40,6 +40,8 @@ pub struct ProfileInfo {
     pub notes: String,
     /// The phase of a flat file.
     pub phase: Option<String>,
+    /// File stems that the settings had in earlier systems: who asks for one is told the name.
+    pub formerly: Vec<String>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
@@ -52,6 +54,7 @@ struct Block {
     description: Option<String>,
     notes: Option<String>,
     phase: Option<String>,
+    formerly: Vec<String>,
 }
 
 /// A profile that was found, readable or not.
@@ -93,14 +96,31 @@ impl Profiles {
         self.all.iter().find(|found| alike(&found.info.name) == alike(name))
     }
 
+    /// The profile that went by this file stem in an earlier system.
+    fn renamed(&self, stem: &str) -> Option<&Found> {
+        self.all.iter().find(|found| found.info.formerly.iter().any(|old| old == stem))
+    }
+
+    /// Answers a file that is missing because it has another name now.
+    pub(super) fn answer_old_name(&self, error: &mut ConfigError) {
+        let stem =
+            error.missing.as_deref().and_then(Path::file_stem).and_then(|stem| stem.to_str());
+        if let Some(found) = stem.and_then(|stem| self.renamed(stem)) {
+            error.help =
+                Some(format!("it is now profile `{}`: `{}`", found.info.name, found.place));
+        }
+    }
+
     /// The error for a name that no profile has.
     pub(super) fn unknown(&self, name: &str) -> ConfigError {
         let names = || self.all.iter().map(|found| found.info.name.as_str());
         let known: HashSet<&str> = names().collect();
         let mut known: Vec<&str> = known.into_iter().collect();
         known.sort_unstable();
-        let near =
-            renamed(name).filter(|new| known.contains(new)).or_else(|| nearest(name, names()));
+        let near = self
+            .renamed(name)
+            .map(|found| found.info.name.as_str())
+            .or_else(|| nearest(name, names()));
         let error =
             ConfigError::new("config::unknown_profile", format!("unknown profile `{name}`"));
         let error = match known.as_slice() {
@@ -221,6 +241,7 @@ fn complete(block: Block, stem: &str) -> ProfileInfo {
         description: block.description.unwrap_or_default(),
         notes: block.notes.unwrap_or_default(),
         phase: block.phase,
+        formerly: block.formerly,
     }
 }
 

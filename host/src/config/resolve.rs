@@ -31,7 +31,10 @@ pub(super) fn resolve(
     let plan = resolver.run();
     match plan {
         Some(plan) if resolver.errors.is_empty() => Ok(plan),
-        _ => Err(ConfigErrors(resolver.errors)),
+        _ => {
+            resolver.errors.iter_mut().for_each(|error| profiles.answer_old_name(error));
+            Err(ConfigErrors(resolver.errors))
+        }
     }
 }
 

@@ -2,8 +2,7 @@
 //!
 //! A [`Source`] is read once and kept for as long as anything may still point into it: every node
 //! of a parsed document holds a [`Span`] of bytes, and an error turns that into file, line, column
-//! and the offending line only when it is shown. This file also knows the seed systems' old file
-//! names, because it is where a missing file is noticed.
+//! and the offending line only when it is shown.
 
 use std::fs;
 use std::path::Path;
@@ -13,17 +12,6 @@ use super::error::{ConfigError, Location};
 
 /// The longest source line shown whole; beyond it only the surroundings of the column are.
 const SHOWN_LINE_CHARS: usize = 160;
-
-/// Where the seed systems kept what is now called otherwise, by file stem.
-const RENAMED: [(&str, &str); 7] = [
-    ("pretrain_smoke", "smoke-pretrain"),
-    ("sft_smoke", "smoke-sft"),
-    ("train", "dev-pretrain"),
-    ("pretrain_overnight", "prod-pretrain"),
-    ("pretrain", "minimal-pretrain"),
-    ("sft", "minimal-sft"),
-    ("smoke", "dev-pretrain"),
-];
 
 /// A file, or a text that a plugin carries, with the name under which messages show it.
 #[derive(Debug)]
@@ -115,24 +103,11 @@ impl Source {
     }
 }
 
-/// The new name of a seed system's profile or file stem.
-pub(super) fn renamed(stem: &str) -> Option<&'static str> {
-    RENAMED.iter().find(|(old, _)| *old == stem).map(|(_, new)| *new)
-}
-
 fn missing_file(path: &Path) -> ConfigError {
-    let error = ConfigError::new(
-        "config::missing_file",
-        format!("no configuration file `{}`", path.display()),
-    );
-    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    let Some(new) = renamed(stem) else {
-        return error;
-    };
-    let candidates =
-        ["json", "toml", "yaml", "yml"].map(|ext| path.with_file_name(format!("{new}.{ext}")));
-    let now = candidates.iter().find(|path| path.exists()).unwrap_or(&candidates[0]);
-    error.help(format!("it is now `{}`", now.display()))
+    let message = format!("no configuration file `{}`", path.display());
+    let mut error = ConfigError::new("config::missing_file", message);
+    error.missing = Some(path.to_owned());
+    error
 }
 
 fn not_utf8(name: &str, error: &std::string::FromUtf8Error) -> ConfigError {

@@ -87,7 +87,9 @@ impl Reader for Bars {
                     bar.set_position(*steps_done);
                     bar.reset_eta();
                 }
-                self.note(&format!("{}  {}", self.prefix(phase), facts_line(facts)));
+                if !facts.is_empty() {
+                    self.note(&format!("{}  {}", self.prefix(phase), facts_line(facts)));
+                }
             }
             Event::StepDone { steps_done, loss, units_per_s, .. } => {
                 (self.loss, self.units_per_s) = (*loss, *units_per_s);

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::artifacts::{self, read_finished};
-use super::directory::RunDirectory;
+use super::artifacts::{self, PhaseRecord, read_finished};
+use super::directory::{PhaseDirectory, RunDirectory};
 use super::phase_loop::{LoopContext, LoopEnd, PhaseLoop, failed, find_checkpoint};
 use super::resume::{Resume, differences, stored_settings};
-use super::{Composed, RunError, environment};
+use super::{Composed, ComposedPhase, RunError, environment};
 use crate::atomic_write::at;
 use crate::events::{Event, EventStream, EventsFile, MetricsFile, Reader};
 use crate::registry::{Registry, SharedArtifact};
@@ -154,11 +154,21 @@ fn run_phases(
     let mut given: Vec<SharedArtifact> = Vec::new();
     let mut summaries = Vec::new();
     let mut is_stale = false;
-    for index in 0..composed.phases.len() {
+    let phases = std::mem::take(&mut composed.phases);
+    let of = phases.len();
+    for (index, mut phase) in phases.into_iter().enumerate() {
         if composed.interrupt.is_set() {
             return Ok((Status::Stopped, summaries));
         }
-        let finished = if is_stale { None } else { finished_phase(composed, directory, index)? };
+        let place = Place {
+            composed,
+            stream,
+            directory,
+            phase: directory.phase(index + 1, &phase.name),
+            number: index + 1,
+            of,
+        };
+        let finished = if is_stale { None } else { place.finished_phase(&phase)? };
         let (summary, artifacts) = match finished {
             Some((summary, artifacts)) => {
                 let (phase, steps) = (summary.name.clone(), summary.steps);
@@ -167,9 +177,9 @@ fn run_phases(
             }
             None => {
                 if is_stale {
-                    set_aside(composed, directory, index)?;
+                    place.set_aside()?;
                 }
-                match run_phase(composed, directory, stream, index, &given)? {
+                match place.run_phase(&mut phase, &given)? {
                     None => return Ok((Status::Stopped, summaries)),
                     Some(end) => {
                         // What came after an unfinished phase in an earlier attempt is out of date.
@@ -187,111 +197,125 @@ fn run_phases(
 
 type PhaseEnd = (PhaseSummary, Vec<SharedArtifact>);
 
-/// A phase that an earlier attempt finished with at least the steps asked for now.
-fn finished_phase(
-    composed: &Composed,
-    directory: &RunDirectory,
-    index: usize,
-) -> Result<Option<PhaseEnd>, RunError> {
-    let phase = &composed.phases[index];
-    let artifacts = directory.phase(index + 1, &phase.name).artifacts();
-    let Some((record, artifacts)) = read_finished(&artifacts)? else { return Ok(None) };
-    let wanted = composed.plan.global.max_steps;
-    if record.steps < wanted.unwrap_or(u64::MAX) && record.is_cut_short() {
-        return Ok(None);
-    }
-    Ok(Some((summarize(composed, index, record.steps, record.values, &artifacts), artifacts)))
+/// One phase's place in the run.
+struct Place<'a> {
+    composed: &'a Composed,
+    stream: &'a EventStream,
+    directory: &'a RunDirectory,
+    phase: PhaseDirectory,
+    number: usize,
+    of: usize,
 }
 
-/// Takes away the record of a phase that an earlier one has overtaken; it begins again.
-fn set_aside(composed: &Composed, directory: &RunDirectory, index: usize) -> Result<(), RunError> {
-    let path = directory.phase(index + 1, &composed.phases[index].name).path;
-    if !path.exists() {
-        return Ok(());
+impl Place<'_> {
+    /// A phase that an earlier attempt finished with at least the steps asked for now.
+    fn finished_phase(&self, phase: &ComposedPhase) -> Result<Option<PhaseEnd>, RunError> {
+        let Some((record, artifacts)) = read_finished(&self.phase.artifacts())? else {
+            return Ok(None);
+        };
+        let wanted = self.composed.plan.global.max_steps.unwrap_or(u64::MAX);
+        if record.is_cut_short() && record.steps < wanted {
+            return Ok(None);
+        }
+        let summary = PhaseSummary::new(phase, record.steps, record.values, &artifacts);
+        Ok(Some((summary, artifacts)))
     }
-    let aside = (1..)
-        .map(|n| path.with_extension(format!("superseded-{n}")))
-        .find(|aside| !aside.exists())
-        .unwrap_or_else(|| path.with_extension("superseded"));
-    fs::rename(&path, &aside).map_err(at("setting aside", &path))?;
-    Ok(())
-}
 
-/// `None` when the run was asked to stop.
-fn run_phase(
-    composed: &mut Composed,
-    directory: &RunDirectory,
-    stream: &EventStream,
-    index: usize,
-    given: &[SharedArtifact],
-) -> Result<Option<PhaseEnd>, RunError> {
-    let begin = Instant::now();
-    let of = composed.phases.len();
-    let global = composed.plan.global.clone();
-    let interrupt = composed.interrupt.clone();
-    let phase = &mut composed.phases[index];
-    let phase_directory = directory.phase(index + 1, &phase.name);
-    stream.emit(Event::PhaseStarted {
-        phase: phase.name.clone(),
-        number: index + 1,
-        of,
-        plugin: phase.description.plugin.clone(),
-    });
-    let restored = find_checkpoint(&phase_directory, stream)?;
-    let cx = LoopContext {
-        stream,
-        interrupt: &interrupt,
-        directory: phase_directory.clone(),
-        run: &directory.path,
-        max_steps: global.max_steps,
-        keep_checkpoints: global.keep_checkpoints,
-    };
-    let prepared = match PhaseLoop::prepare(phase, given, restored, cx) {
-        Err(RunError::Phase { error, .. }) if error.code == sdk::CANCELLED => return Ok(None),
-        prepared => prepared?,
-    };
-    let is_cut_short = prepared.is_cut_short();
-    let (steps, values) = match prepared.run()? {
-        LoopEnd::Stopped => return Ok(None),
-        LoopEnd::Done { steps, values } => (steps, values),
-    };
-    let phase = &mut composed.phases[index];
-    let artifacts = phase.client.artifacts().map_err(|e| failed(phase, "while handing on", e))?;
-    let record = artifacts::PhaseRecord::new(&phase.name, steps, is_cut_short, &values);
-    let record = artifacts::write(&phase_directory.artifacts(), record, &artifacts)?;
-    for artifact in &record.artifacts {
-        let path = phase_directory.artifacts().join(format!("{}.json", artifact.name));
-        stream.emit(Event::ArtifactWritten {
+    /// Takes away the record of a phase that an earlier one has overtaken; it begins again.
+    fn set_aside(&self) -> Result<(), RunError> {
+        let path = &self.phase.path;
+        if !path.exists() {
+            return Ok(());
+        }
+        let aside = (1u32..)
+            .map(|n| path.with_extension(format!("superseded-{n}")))
+            .find(|aside| !aside.exists())
+            .unwrap_or_else(|| path.with_extension("superseded"));
+        fs::rename(path, &aside).map_err(at("setting aside", path))?;
+        Ok(())
+    }
+
+    /// `None` when the run was asked to stop.
+    fn run_phase(
+        &self,
+        phase: &mut ComposedPhase,
+        given: &[SharedArtifact],
+    ) -> Result<Option<PhaseEnd>, RunError> {
+        let begin = Instant::now();
+        let global = &self.composed.plan.global;
+        self.stream.emit(Event::PhaseStarted {
             phase: phase.name.clone(),
-            name: artifact.name.clone(),
-            kind: artifact.kind.clone(),
-            path: path.strip_prefix(&directory.path).unwrap_or(&path).display().to_string(),
-            blake3: artifact.digest(),
+            number: self.number,
+            of: self.of,
+            plugin: phase.description.plugin.clone(),
         });
+        let restored = find_checkpoint(&self.phase, self.stream)?;
+        let cx = LoopContext {
+            stream: self.stream,
+            interrupt: &self.composed.interrupt,
+            directory: self.phase.clone(),
+            run: &self.directory.path,
+            max_steps: global.max_steps,
+            keep_checkpoints: global.keep_checkpoints,
+        };
+        let prepared = match PhaseLoop::prepare(phase, given, restored, cx) {
+            Err(RunError::Phase { error, .. }) if error.code == sdk::CANCELLED => return Ok(None),
+            prepared => prepared?,
+        };
+        let is_cut_short = prepared.is_cut_short();
+        let (steps, values) = match prepared.run()? {
+            LoopEnd::Stopped => return Ok(None),
+            LoopEnd::Done { steps, values } => (steps, values),
+        };
+        let artifacts =
+            phase.client.artifacts().map_err(|e| failed(phase, "while handing on", e))?;
+        let record = PhaseRecord::new(&phase.name, steps, is_cut_short, &values);
+        self.write_artifacts(record, &artifacts)?;
+        self.stream.emit(Event::PhaseFinished {
+            phase: phase.name.clone(),
+            steps,
+            values: values.clone(),
+            seconds: begin.elapsed().as_secs_f64(),
+        });
+        Ok(Some((PhaseSummary::new(phase, steps, values, &artifacts), artifacts)))
     }
-    stream.emit(Event::PhaseFinished {
-        phase: phase.name.clone(),
-        steps,
-        values: values.clone(),
-        seconds: begin.elapsed().as_secs_f64(),
-    });
-    Ok(Some((summarize(composed, index, steps, values, &artifacts), artifacts)))
+
+    fn write_artifacts(
+        &self,
+        record: PhaseRecord,
+        artifacts: &[SharedArtifact],
+    ) -> Result<(), RunError> {
+        let directory = self.phase.artifacts();
+        let record = artifacts::write(&directory, record, artifacts)?;
+        for artifact in &record.artifacts {
+            let path = directory.join(format!("{}.json", artifact.name));
+            let path = path.strip_prefix(&self.directory.path).unwrap_or(&path);
+            self.stream.emit(Event::ArtifactWritten {
+                phase: record.phase.clone(),
+                name: artifact.name.clone(),
+                kind: artifact.kind.clone(),
+                path: path.display().to_string(),
+                blake3: artifact.digest(),
+            });
+        }
+        Ok(())
+    }
 }
 
-fn summarize(
-    composed: &Composed,
-    index: usize,
-    steps: u64,
-    values: BTreeMap<String, f64>,
-    artifacts: &[SharedArtifact],
-) -> PhaseSummary {
-    let phase = &composed.phases[index];
-    let example = artifacts.iter().find_map(|a| a.settings.get(sdk::EXAMPLE_PROMPT)?.as_str());
-    PhaseSummary {
-        name: phase.name.clone(),
-        capabilities: phase.description.capabilities.clone(),
-        steps,
-        values,
-        example_prompt: example.map(str::to_owned),
+impl PhaseSummary {
+    fn new(
+        phase: &ComposedPhase,
+        steps: u64,
+        values: BTreeMap<String, f64>,
+        artifacts: &[SharedArtifact],
+    ) -> Self {
+        let example = artifacts.iter().find_map(|a| a.settings.get(sdk::EXAMPLE_PROMPT)?.as_str());
+        Self {
+            name: phase.name.clone(),
+            capabilities: phase.description.capabilities.clone(),
+            steps,
+            values,
+            example_prompt: example.map(str::to_owned),
+        }
     }
 }

@@ -65,9 +65,7 @@ fn files_that_are_no_text_or_missing_are_refused() {
     Project::new().file("a.toml", b"[sft]\n# \xff\n").config("a.toml").fails(
         "error: `a.toml` is not UTF-8 text: invalid byte in line 2\nhelp: save the file as UTF-8",
     );
-    Project::new()
-        .config("train.json")
-        .fails("error: no configuration file `train.json`\nhelp: it is now `dev-pretrain.json`");
+    Project::new().config("train.json").fails("error: no configuration file `train.json`");
     Project::new().config("a.ini").fails(
         "error: cannot tell the format of `a.ini`\n  = expected: a name ending in `.toml`, `.yaml`, `.yml` or `.json`",
     );
@@ -87,12 +85,26 @@ help: did you mean `training`?",
 }
 
 #[test]
-fn old_names_get_the_new_one_as_it_is_on_disk() {
-    let project =
-        Project::new().file("prod-pretrain.toml", "[pretrain]").config("pretrain_overnight.json");
-    let path = project.root().join("prod-pretrain.toml");
-    assert!(path.exists());
-    project.fails("error: no configuration file `pretrain_overnight.json`\nhelp: it is now `prod-pretrain.toml`");
+fn old_names_are_answered_with_the_new_ones() {
+    let old = "[profile]\nformerly = ['train']\nphase = 'pretrain'\n";
+    let project = || Project::new().file("dev.toml", old);
+    project().config("train.json").fails(
+        "error: no configuration file `train.json`\nhelp: it is now profile `dev`: `dev.toml`",
+    );
+    project().profile("train").fails(
+        "error: unknown profile `train`\n  = expected: one of `dev`\nhelp: did you mean `dev`?",
+    );
+    let points = "{\"pretrain_config_path\": \"configs/train.json\"}";
+    let text = project().file("all.json", points).config("all.json");
+    text.fails(
+        "error: no configuration file `configs/train.json`
+ --> all.json:1:26
+  |
+1 | {\"pretrain_config_path\": \"configs/train.json\"}
+  |                          ^^^^^^^^^^^^^^^^^^^^
+  = key: pretrain_config_path
+help: it is now profile `dev`: `dev.toml`",
+    );
 }
 
 #[test]

@@ -78,7 +78,6 @@ help: all phases share one value: set `global.seed`",
 1 | {"sft_config_path": "sft.json", "rl_config_path": "x", "b": 1}
   |                     ^^^^^^^^^^
   = key: sft_config_path
-help: it is now `minimal-sft.json`
 
 error: no plugin registers phase `rl`
  --> all.json:1:33
