@@ -6,6 +6,8 @@
 //! `0.05 cos(0.2 i + k)`, other weights `0.2 sin(0.7 i + 1.3 k)`. Input `[3, 1, 4, 1, 5, 9, 2, 6]`,
 //! targets the same rotated left by one.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
