@@ -52,7 +52,7 @@ pub struct Selection {
     /// Seed of all random numbers
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Shared settings")]
     pub seed: Option<String>,
-    /// Where to compute: auto, cpu or cuda[:N]
+    /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, help_heading = "Shared settings")]
     pub device: Option<String>,
     /// Type of the weights

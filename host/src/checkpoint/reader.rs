@@ -52,7 +52,7 @@ fn candidates(checkpoints: &Path) -> Vec<PathBuf> {
             Some((step, entry.path()))
         })
         .collect();
-    found.sort_by(|a, b| b.0.cmp(&a.0));
+    found.sort_by_key(|(step, _)| std::cmp::Reverse(*step));
     found.into_iter().map(|(_, path)| path).collect()
 }
 

@@ -33,11 +33,11 @@ pub(super) fn exec(args: Generate) -> Result<u8, RunError> {
         device: &device,
         services: Arc::new(NoServices),
     };
-    let failed = |error| RunError::Phase {
+    let failed = |error: sdk::Error| RunError::Phase {
         phase: source.name.clone(),
         plugin: source.plugin.clone(),
         place: "while generating".to_owned(),
-        error,
+        error: Box::new(error),
     };
     let mut client = registry.create(&source.phase, &spec).map_err(failed)?;
     let reply = client.generate(&source.artifacts, &request).map_err(failed)?;

@@ -26,7 +26,7 @@ fn list(phase: Option<&str>, as_json: bool) -> Result<u8, RunError> {
     if let Some(phase) = phase {
         entries.retain(|entry| entry.phases.iter().any(|name| name == phase));
     }
-    entries.sort_by_key(|entry| rank(entry));
+    entries.sort_by_key(rank);
     if as_json {
         let profiles: Vec<Value> = entries.iter().map(entry_json).collect();
         print_json(&json!({ "schema": 1, "profiles": profiles }))?;

@@ -116,7 +116,7 @@ impl Registry {
             use bundled as _; // the linker drops the plugins' registrations without this
             let root = sdk::abi::root_module();
             match dynamic::describe(root) {
-                Ok(library) => self.add_library(&Source::Bundled, library, root),
+                Ok(library) => self.add_library(&Source::Bundled, &library, root),
                 Err(reason) => self.notes.push(format!("bundled plugins: {reason}")),
             }
         }
@@ -126,17 +126,20 @@ impl Registry {
         match dynamic::load(&path) {
             Ok(loaded) => {
                 let source = Source::Library { path, blake3: loaded.blake3 };
-                self.add_library(&source, loaded.description, loaded.root);
+                self.add_library(&source, &loaded.description, loaded.root);
             }
             Err(reason) => self.refused.push(Refused { path, reason }),
         }
     }
 
     /// Sorts the phases of a library to the plugin crates that registered them.
-    fn add_library(&mut self, source: &Source, library: PluginDescription, root: PluginRoot_Ref) {
+    fn add_library(&mut self, source: &Source, library: &PluginDescription, root: PluginRoot_Ref) {
         let mut by_plugin: BTreeMap<(String, String), Vec<PhaseDescription>> = BTreeMap::new();
-        for phase in library.phases.clone() {
-            by_plugin.entry((phase.plugin.clone(), phase.version.clone())).or_default().push(phase);
+        for phase in &library.phases {
+            by_plugin
+                .entry((phase.plugin.clone(), phase.version.clone()))
+                .or_default()
+                .push(phase.clone());
         }
         if by_plugin.is_empty() {
             self.refuse(source, "it registers no trainer".to_owned());

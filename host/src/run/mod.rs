@@ -47,7 +47,7 @@ pub enum RunError {
         /// `while preparing`, `at step 12`, ….
         place: String,
         /// What the plugin said.
-        error: Error,
+        error: Box<Error>,
     },
     /// Files could not be read or written.
     #[error("{0}")]

@@ -305,7 +305,7 @@ pub(super) fn failed(phase: &ComposedPhase, place: &str, error: sdk::Error) -> R
         phase: phase.name.clone(),
         plugin: phase.description.plugin.clone(),
         place: place.to_owned(),
-        error,
+        error: Box::new(error),
     }
 }
 

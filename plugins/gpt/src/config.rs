@@ -5,9 +5,11 @@
 //! between fields in `check`.
 
 use schemars::JsonSchema;
-use sdk::Error;
+use sdk::{Best, Error, Goal, Schedule};
 use sdk_numerics::{AdamWConfig, WarmupCosine};
 use serde::{Deserialize, Serialize};
+
+use crate::data::Batch;
 
 /// Sizes of the GPT. Two phases can hand weights on when all of these agree.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -209,6 +211,23 @@ impl TrainingConfig {
             warmup_steps: self.warmup_steps,
             total_steps: self.total_steps,
         }
+    }
+
+    /// What the host is told: how many steps, and what is due how often.
+    pub fn cadence(&self) -> Schedule {
+        Schedule {
+            total_steps: self.total_steps,
+            log_every_steps: self.log_every,
+            eval_every_steps: self.eval_every,
+            checkpoint_every_steps: self.ckpt_every,
+            best: Some(Best { metric: "loss".to_owned(), goal: Goal::Min }),
+            unit: "tokens".to_owned(),
+        }
+    }
+
+    /// The micro-batches of one step, each drawn by `next` with its number of sequences.
+    pub fn micro_batches(&self, mut next: impl FnMut(usize) -> Batch) -> Vec<Batch> {
+        (0..self.accum_steps).map(|_| next(self.micro_batch)).collect()
     }
 
     /// The optimizer's part of these settings.

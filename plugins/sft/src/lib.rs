@@ -12,8 +12,8 @@ use gpt::world::World;
 use gpt::{check_sections, generation, log_reports, loss_metrics};
 use schemars::JsonSchema;
 use sdk::{
-    Artifact, Artifacts, Best, Error, Evaluation, GenerateReply, GenerateRequest, Goal, Metrics,
-    PhaseContext, Result, Schedule, StateVisitor, Stateful, StepReport, Trainer,
+    Artifact, Artifacts, Error, Evaluation, GenerateReply, GenerateRequest, Metrics, PhaseContext,
+    Result, Schedule, StateVisitor, Stateful, StepReport, Trainer,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -142,15 +142,7 @@ impl Trainer for Sft {
     }
 
     fn schedule(&self) -> Schedule {
-        let training = &self.config.training;
-        Schedule {
-            total_steps: training.total_steps,
-            log_every_steps: training.log_every,
-            eval_every_steps: training.eval_every,
-            checkpoint_every_steps: training.ckpt_every,
-            best: Some(Best { metric: "loss".to_owned(), goal: Goal::Min }),
-            unit: "tokens".to_owned(),
-        }
+        self.config.training.cadence()
     }
 
     fn facts(&self) -> Map<String, Value> {
@@ -162,10 +154,8 @@ impl Trainer for Sft {
     }
 
     fn step(&mut self, step: u64, _: &PhaseContext) -> Result<StepReport> {
-        let training = &self.config.training;
-        let micro_batches: Vec<Batch> =
-            (0..training.accum_steps).map(|_| self.data.next_batch(training.micro_batch)).collect();
-        self.learner.step(step, &micro_batches)
+        let batches = self.config.training.micro_batches(|n| self.data.next_batch(n));
+        self.learner.step(step, &batches)
     }
 
     fn evaluate(&mut self, when: Evaluation, cx: &PhaseContext) -> Result<Metrics> {

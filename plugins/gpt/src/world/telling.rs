@@ -26,9 +26,9 @@ impl Tale {
     pub(super) fn draw(split: Split, rng: &mut Generator) -> Self {
         let who = one(&NAMES, rng);
         let plots: &[Plot] = match rng.below(20) {
-            0..8 => &[Plot::Thing],
-            8..14 => &[Plot::Meal],
-            14..17 => &[Plot::Gift],
+            0..9 => &[Plot::Thing],
+            9..15 => &[Plot::Meal],
+            15..19 => &[Plot::Gift],
             _ => &[Plot::Thing, Plot::Meal],
         };
         let events = plots.iter().map(|plot| Event::draw(*plot, who, split, rng)).collect();
@@ -38,7 +38,7 @@ impl Tale {
     /// The whole story, with recaps.
     pub(super) fn story(&self, rng: &mut Generator) -> String {
         let mut sentences = Vec::new();
-        if rng.below(3) == 0 {
+        if rng.below(6) == 0 {
             sentences.push(one(&OPENERS, rng).to_owned());
         }
         sentences.extend(self.told(true, rng));
@@ -46,13 +46,14 @@ impl Tale {
             self.events.iter().flat_map(|event| event_recaps(event, rng)).collect();
         rng.shuffle(&mut recaps);
         sentences.append(&mut recaps);
-        if rng.below(2) == 0 {
+        if rng.below(5) == 0 {
             sentences.push(fill(one(&CLOSERS, rng), &self.events[0], None));
         }
         sentences.join(" ")
     }
 
-    /// Up to three questions about a short telling; with `is_plain` one, and nothing but the facts.
+    /// As many questions about a short telling as fit, three at most; with `is_plain` one, and
+    /// nothing but the facts.
     pub(super) fn dialogue(&self, is_plain: bool, rng: &mut Generator) -> Dialogue {
         let mut dialogue = loop {
             let dialogue = self.short_dialogue(is_plain, rng);
@@ -60,12 +61,13 @@ impl Tale {
                 break dialogue;
             }
         };
-        let n_more = if is_plain { 0 } else { rng.below(3) };
+        let n_more = if is_plain { 0 } else { 4 };
         for _ in 0..n_more {
             let turn = self.question(rng);
             let is_new = dialogue.turns.iter().all(|(user, _)| !user.ends_with(&turn.0));
             dialogue.turns.push(turn);
-            if !is_new || dialogue.n_tokens() > DIALOGUE_TOKENS_MAX {
+            let n_turns = dialogue.turns.len();
+            if !is_new || n_turns > 3 || dialogue.n_tokens() > DIALOGUE_TOKENS_MAX {
                 dialogue.turns.pop();
             }
         }
@@ -88,7 +90,7 @@ impl Tale {
         let mut sentences = Vec::new();
         for (idx, event) in self.events.iter().enumerate() {
             let known = frames(event.plot);
-            let is_fronted = may_front && rng.below(3) == 0;
+            let is_fronted = may_front && rng.below(6) == 0;
             let frame = one(if is_fronted { known.fronted } else { known.plain }, rng);
             let lead = (idx > 0).then(|| one(&LEADS, rng));
             sentences.push(fill(frame, event, lead));
@@ -107,13 +109,17 @@ fn any_question(event: &Event, rng: &mut Generator) -> Question {
     one(one(frames(event.plot).questions, rng), rng)
 }
 
-/// A question with its answer, a sentence about the same facts, and often another question.
+/// Questions with their answers, and sometimes a sentence about the same facts instead of one.
+///
+/// Short stories that repeat their facts soon are what teaches a small model to copy from its
+/// context: a window of 128 bytes should hold a fact and its repetition more often than not.
 fn event_recaps(event: &Event, rng: &mut Generator) -> Vec<String> {
     let (first, second) = (any_question(event, rng), any_question(event, rng));
     let mut recaps = vec![asked(event, first, rng)];
-    recaps.push(fill(one(frames(event.plot).recaps, rng), event, None));
     if second.ask != first.ask && rng.below(3) > 0 {
         recaps.push(asked(event, second, rng));
+    } else {
+        recaps.push(fill(one(frames(event.plot).recaps, rng), event, None));
     }
     recaps
 }
@@ -121,9 +127,12 @@ fn event_recaps(event: &Event, rng: &mut Generator) -> Vec<String> {
 /// A question and its answer, told by the narrator or spoken.
 fn asked(event: &Event, question: Question, rng: &mut Generator) -> String {
     let (ask, answer) = (fill(question.ask, event, None), fill(question.answer, event, None));
-    if rng.below(3) == 0 {
+    if rng.below(5) == 0 {
         let (asker, said) = (one(&ASKERS, rng), capitalised(&answer));
         return format!("\"{ask}\" asked {asker}. \"{said}.\"");
+    }
+    if rng.below(2) == 0 {
+        return format!("{ask} {}.", capitalised(&answer));
     }
     format!("{ask} It was {answer}.")
 }
