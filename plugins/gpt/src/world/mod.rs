@@ -2,8 +2,8 @@
 //!
 //! Everything is a pure function of (seed, split, index), so nothing is downloaded or stored and
 //! document k is the same whatever was drawn before it. A tenth of all events is held back for
-//! validation by a hash of the facts: 18 thousand of the 181,500 ways to put a thing somewhere, of
-//! the 207,000 meals 21 thousand, of the 4.4 million gifts 436 thousand. A question about a
+//! validation by a hash of the facts: of 6,000 ways to put a thing somewhere, 6,400 meals and 54,000
+//! gifts. A question about a
 //! held-back event can be answered only by reading its story.
 
 mod event;

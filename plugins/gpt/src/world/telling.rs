@@ -42,8 +42,9 @@ impl Tale {
             sentences.push(one(&OPENERS, rng).to_owned());
         }
         sentences.extend(self.told(true, rng));
+        let is_alone = self.events.len() == 1;
         let mut recaps: Vec<String> =
-            self.events.iter().flat_map(|event| event_recaps(event, rng)).collect();
+            self.events.iter().flat_map(|event| event_recaps(event, is_alone, rng)).collect();
         rng.shuffle(&mut recaps);
         sentences.append(&mut recaps);
         if rng.below(5) == 0 {
@@ -109,17 +110,25 @@ fn any_question(event: &Event, rng: &mut Generator) -> Question {
     one(one(frames(event.plot).questions, rng), rng)
 }
 
-/// Questions with their answers, and sometimes a sentence about the same facts instead of one.
+/// What a story says of an event after it has told it: short questions with their answers, a long
+/// one, and sometimes a sentence instead.
 ///
-/// Short stories that repeat their facts soon are what teaches a small model to copy from its
-/// context: a window of 128 bytes should hold a fact and its repetition more often than not.
-fn event_recaps(event: &Event, rng: &mut Generator) -> Vec<String> {
-    let (first, second) = (any_question(event, rng), any_question(event, rng));
-    let mut recaps = vec![asked(event, first, rng)];
-    if second.ask != first.ask && rng.below(3) > 0 {
-        recaps.push(asked(event, second, rng));
-    } else {
-        recaps.push(fill(one(frames(event.plot).recaps, rng), event, None));
+/// Facts that are repeated soon and often are what teaches a small model to copy from its context,
+/// so most of a story's letters are answers.
+fn event_recaps(event: &Event, is_alone: bool, rng: &mut Generator) -> Vec<String> {
+    let known = frames(event.plot);
+    let mut recaps = vec![match rng.below(6) {
+        0 => fill(one(known.recaps, rng), event, None),
+        _ => asked(event, any_question(event, rng), rng),
+    }];
+    if is_alone {
+        let mut short: Vec<&Question> = known.short.iter().collect();
+        rng.shuffle(&mut short);
+        let answered = |q: &Question| {
+            let answer = fill(q.answer, event, None);
+            format!("{} {}.", q.ask, capitalised(&answer))
+        };
+        recaps.extend(short.into_iter().take(3).map(answered));
     }
     recaps
 }

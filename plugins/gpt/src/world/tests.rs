@@ -21,10 +21,10 @@ fn stories_read_like_this() {
     assert_eq!(
         stories,
         [
-            "At lunch Zoe fed rice to the vole. \"Which animal did Zoe feed?\" asked Mum. \"The vole.\" The vole ate the rice.",
-            "It was a mint quilt that Ada hid in the attic. What did Ada hide? It was a mint quilt. Ada hid the quilt in the attic. \"Who hid the quilt?\" asked Gran. \"Ada.\"",
-            "Tess gave Sam a green hat on the hill. Who got the hat? It was Sam. Now Sam had a green hat. The end.",
-            "On Tuesday Olga fed plums to the cat. The cat ate the plums. Who had some plums to give? It was Olga.",
+            "Zoe gave the swan some plums at dawn. When? At dawn. Which animal did Zoe feed? The swan. Who? Zoe. Which animal? The swan.",
+            "It was a pink ring that Ada hid in the barn. Which colour? Pink. Where? In the barn. Who hid the ring? Ada. What? A pink ring.",
+            "Sam gave Cleo a white vase on the hill. Who got? Cleo. Who was the vase for? It was Cleo. What? A white vase. Where? On the hill.",
+            "One day it snowed. Kai fed plums to the cat on Sunday. What food? Plums. \"Who fed the cat?\" asked Dad. \"Kai.\" When? On Sunday. Who? Kai.",
         ]
     );
 }
@@ -41,14 +41,17 @@ fn dialogues_read_like_this() {
     assert_eq!(
         turns,
         [
+            ("Zoe gave a white flute to Sam at the mill. What did Zoe give Sam?", "a white flute"),
+            ("Who was the flute from?", "Zoe"),
+            ("Zoe fed nuts to the yak on Monday. Which animal ate the nuts?", "the yak"),
+            ("Who had some nuts to give?", "Zoe"),
             (
-                "It was a silver bell that Zoe saw at the zoo. Later she fed plums to the duck in winter. Which animal ate the plums?",
-                "the duck"
+                "It was a pink drum that Finn hid under the oak. Where did Finn hide the drum?",
+                "under the oak"
             ),
-            ("Yara fed plums to the fox at sunset. Which animal did Yara feed?", "the fox"),
-            ("Ivy gave the yak some rice at midnight. Which animal ate the rice?", "the yak"),
-            ("Olga gave Dan a navy top in the kitchen. Who gave the top?", "Olga"),
-            ("Where did Olga meet Dan?", "in the kitchen"),
+            ("Which colour was the drum?", "pink"),
+            ("Kai gave a pink bell to Mira by the river. Which colour was the bell?", "pink"),
+            ("Where did Mira get the bell?", "by the river"),
         ]
     );
 }
@@ -72,7 +75,7 @@ fn no_fact_of_one_split_is_in_the_other() {
         of("story").chain(of("dialogue")).chain(of("question")).collect::<HashSet<String>>()
     };
     let (train, held_back) = (all(Split::Train), all(Split::Val));
-    assert!(train.len() > 10_000 && held_back.len() > 10_000, "{}", held_back.len());
+    assert!(train.len() > 10_000 && held_back.len() > 4_000, "{}", held_back.len());
     assert_eq!(train.intersection(&held_back).next(), None);
 }
 
@@ -131,8 +134,8 @@ fn stories_are_ascii_and_of_moderate_length() {
 #[test]
 fn there_are_as_many_facts_as_the_docs_say() {
     let (names, things) = (NAMES.len(), COLOURS.len() * OBJECTS.len() * PLACES.len());
-    assert_eq!(names * things, 181_500);
-    assert_eq!(names * FOODS.len() * ANIMALS.len() * TIMES.len(), 207_000);
-    assert_eq!(names * (names - 1) * things, 4_356_000);
+    assert_eq!(names * things, 6_000);
+    assert_eq!(names * FOODS.len() * ANIMALS.len() * TIMES.len(), 6_400);
+    assert_eq!(names * (names - 1) * things, 54_000);
     assert_eq!(format!("{:?}", Plot::Gift), "Gift", "the hash rests on the plots' names");
 }

@@ -1,6 +1,8 @@
 //! The words of the world: one list per slot of a story.
 //!
-//! Inside a list no two words share a preposition and a first letter, and no word stands in two
+//! The lists are short: what a small model learns here in minutes is to read a fact off a story,
+//! and each word that it must know first costs it examples. There are thousands of facts all the
+//! same. Inside a list no two words share a preposition and a first letter, and no word stands in two
 //! lists. So a slot can be told by its word, and a small model that copies a word has one letter to
 //! get right before the rest follows.
 
@@ -19,109 +21,57 @@ const fn he(text: &'static str) -> Name {
     Name { text, pronoun: "he" }
 }
 
-pub(super) const NAMES: [Name; 25] = [
+pub(super) const NAMES: [Name; 10] = [
     she("Ada"),
     he("Ben"),
     she("Cleo"),
-    he("Dan"),
-    she("Ella"),
     he("Finn"),
-    he("Gus"),
-    she("Hana"),
     she("Ivy"),
-    he("Jack"),
     he("Kai"),
-    she("Lily"),
     she("Mira"),
-    he("Ned"),
-    she("Olga"),
-    he("Pip"),
-    he("Quin"),
-    she("Rosa"),
     he("Sam"),
-    she("Tess"),
     she("Uma"),
-    she("Vera"),
-    he("Will"),
-    she("Yara"),
     she("Zoe"),
 ];
 
-pub(super) const COLOURS: [&str; 15] = [
-    "blue", "coral", "green", "hazel", "jade", "lilac", "mint", "navy", "pink", "red", "silver",
-    "tan", "violet", "white", "yellow",
-];
+pub(super) const COLOURS: [&str; 6] = ["blue", "green", "pink", "red", "white", "yellow"];
 
-pub(super) const OBJECTS: [&str; 22] = [
-    "acorn", "bell", "coin", "drum", "egg", "flute", "glove", "hat", "jar", "kite", "lamp", "mug",
-    "net", "oar", "pen", "quilt", "ring", "shell", "top", "urn", "vase", "wand",
-];
+pub(super) const OBJECTS: [&str; 10] =
+    ["bell", "coin", "drum", "flute", "kite", "lamp", "mug", "ring", "shell", "vase"];
 
-pub(super) const PLACES: [&str; 22] = [
-    "in the attic",
+pub(super) const PLACES: [&str; 10] = [
     "in the barn",
     "in the cave",
-    "on the dock",
-    "under the elm",
     "by the fence",
     "in the garden",
     "on the hill",
-    "at the inn",
-    "in the kitchen",
-    "in the loft",
     "at the mill",
     "under the oak",
     "by the pond",
-    "by the quarry",
     "by the river",
     "in the shed",
-    "in the tower",
-    "in the valley",
-    "by the well",
-    "in the yard",
-    "at the zoo",
 ];
 
-pub(super) const ANIMALS: [&str; 23] = [
-    "ant", "bear", "cat", "duck", "elk", "fox", "goat", "hen", "ibis", "jay", "kitten", "lamb",
-    "mole", "newt", "owl", "pony", "quail", "robin", "swan", "toad", "vole", "wolf", "yak",
-];
+pub(super) const ANIMALS: [&str; 10] =
+    ["bear", "cat", "duck", "fox", "goat", "hen", "lamb", "owl", "swan", "yak"];
 
-pub(super) const FOODS: [&str; 20] = [
-    "apples", "bread", "corn", "dates", "figs", "grapes", "honey", "jam", "kale", "leeks", "melon",
-    "nuts", "oats", "plums", "quince", "rice", "soup", "toast", "waffles", "yams",
-];
+pub(super) const FOODS: [&str; 8] =
+    ["apples", "bread", "corn", "figs", "honey", "nuts", "plums", "rice"];
 
-pub(super) const TIMES: [&str; 18] = [
-    "at bedtime",
+pub(super) const TIMES: [&str; 8] = [
     "at dawn",
     "at lunch",
-    "at midnight",
     "at noon",
     "at sunset",
-    "at teatime",
-    "on Friday",
     "on Monday",
     "on Sunday",
-    "on Tuesday",
-    "on Wednesday",
-    "in autumn",
-    "in June",
     "in May",
-    "in October",
-    "in spring",
     "in winter",
 ];
 
 /// What can be done with a thing at a place: in the past, and after `did`.
-pub(super) const DEEDS: [(&str, &str); 6] = [
-    ("hid", "hide"),
-    ("left", "leave"),
-    ("lost", "lose"),
-    ("found", "find"),
-    ("kept", "keep"),
-    ("saw", "see"),
-];
+pub(super) const DEEDS: [(&str, &str); 4] =
+    [("hid", "hide"), ("left", "leave"), ("lost", "lose"), ("found", "find")];
 
 /// Who asks in a story: nobody that a story is about.
 pub(super) const ASKERS: [&str; 4] = ["Gran", "Mum", "Dad", "Grandpa"];
