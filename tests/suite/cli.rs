@@ -264,7 +264,7 @@ fn profiles_are_listed_by_group_with_what_they_do() {
         "dtype": "float32",
         "amp_dtype": null,
         "deterministic": false,
-        "threads": null,
+        "threads": [THREADS],
         "output_dir": "runs",
         "run_name": null,
         "max_steps": null,

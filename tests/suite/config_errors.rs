@@ -548,7 +548,7 @@ fn keys_that_belong_to_the_host_are_sent_there() {
     2 | max_steps = 3
       | ^^^^^^^^^
       = key: stress.max_steps
-    help: did you mean `at_step`?
+    help: `max_steps` belongs under `global`
 
     error: 1 configuration error; nothing was started
     ");

@@ -52,7 +52,7 @@ fn a_pipeline_of_three_phases() {
     ----- stderr
     run runs/[RUN]
     [stress] phase 1 of 3, plugin stress: preparing
-    [stress] 3 steps · 
+    [stress] 3 steps
     [stress] step 1/3 · train/loss 2.6485 · train/samples_per_s [PACE] · train/step_ms [MS]
     [stress] checkpoint phases/01-stress/checkpoints/step-00000001
     [stress] step 2/3 · train/loss 0.7279 · train/samples_per_s [PACE] · train/step_ms [MS]
@@ -61,7 +61,7 @@ fn a_pipeline_of_three_phases() {
     [stress] checkpoint phases/01-stress/checkpoints/step-00000003
     [stress] finished in [TIME]
     [first] phase 2 of 3, plugin linreg: preparing
-    [first] 100 steps · 
+    [first] 100 steps
     [first] step 10/100 · val/distance_max 0.9441 · val/tensors_received 1.0000
     [first] checkpoint phases/02-first/checkpoints/step-00000010
     [first] step 20/100 · val/distance_max 0.6488 · val/tensors_received 1.0000
@@ -86,7 +86,7 @@ fn a_pipeline_of_three_phases() {
     [first] checkpoint phases/02-first/checkpoints/step-00000100
     [first] finished in [TIME]
     [second] phase 3 of 3, plugin linreg: preparing
-    [second] 50 steps · 
+    [second] 50 steps
     [second] step 5/50 · val/distance_max 1.3230 · val/tensors_received 2.0000
     [second] checkpoint phases/03-second/checkpoints/step-00000005
     [second] step 10/50 · val/distance_max 1.2640 · val/tensors_received 2.0000
@@ -245,6 +245,8 @@ fn settings_are_kept_with_their_origins() {
         "first.learning_rate=0.2",
         "--max-steps",
         "20",
+        "--threads",
+        "2",
     ]);
     command.env("HOST_KEEP_CHECKPOINTS", "1");
     project.spawn(command).finish().expect(0);
@@ -258,7 +260,7 @@ fn settings_are_kept_with_their_origins() {
         "dtype": "float32",
         "amp_dtype": null,
         "deterministic": false,
-        "threads": null,
+        "threads": 2,
         "output_dir": "runs",
         "run_name": null,
         "max_steps": 20,
@@ -296,7 +298,7 @@ fn settings_are_kept_with_their_origins() {
         "dtype": "default of the host",
         "amp_dtype": "default of the host",
         "deterministic": "default of the host",
-        "threads": "default of the host",
+        "threads": "flag --threads",
         "output_dir": "default of the host",
         "run_name": "default of the host",
         "max_steps": "flag --max-steps",
@@ -469,7 +471,7 @@ fn panics_end_the_run_and_not_the_host() {
     ----- stderr
     run runs/[RUN]
     [stress] phase 1 of 1, plugin stress: preparing
-    [stress] 2 steps · 
+    [stress] 2 steps
     [stress] step 1/2 · train/loss 1.1044 · train/samples_per_s [PACE] · train/step_ms [MS]
     [stress] checkpoint phases/01-stress/checkpoints/step-00000001
     error: phase `stress` (plugin `stress`) failed at step 1: the plugin panicked in `step`: the step went wrong (stress/src/lib.rs:[LINE])
@@ -480,7 +482,7 @@ fn panics_end_the_run_and_not_the_host() {
     ----- stderr
     run runs/[RUN]
     [stress] phase 1 of 1, plugin stress: preparing
-    [stress] 2 steps · 
+    [stress] 2 steps
     [stress] step 1/2 · train/loss 1.1044 · train/samples_per_s [PACE] · train/step_ms [MS]
     [stress] checkpoint phases/01-stress/checkpoints/step-00000001
     [stress] step 2/2 · train/loss 0.0624 · train/samples_per_s [PACE] · train/step_ms [MS]
@@ -492,7 +494,7 @@ fn panics_end_the_run_and_not_the_host() {
     ----- stderr
     run runs/[RUN]
     [stress] phase 1 of 1, plugin stress: preparing
-    [stress] 2 steps · 
+    [stress] 2 steps
     [stress] step 1/2 · train/loss 1.1044 · train/samples_per_s [PACE] · train/step_ms [MS]
     error: phase `stress` (plugin `stress`) failed at step 1: the plugin panicked in `save`: asked for the state (stress/src/lib.rs:[LINE])
     help: this is a defect of the plugin; set RUST_BACKTRACE=1 for the place
@@ -502,7 +504,7 @@ fn panics_end_the_run_and_not_the_host() {
     ----- stderr
     run runs/[RUN]
     [stress] phase 1 of 1, plugin stress: preparing
-    [stress] 2 steps · 
+    [stress] 2 steps
     [stress] step 1/2 · train/loss 1.1044 · train/samples_per_s [PACE] · train/step_ms [MS]
     [stress] checkpoint phases/01-stress/checkpoints/step-00000001
     [stress] step 2/2 · train/loss 0.0624 · train/samples_per_s [PACE] · train/step_ms [MS]
@@ -522,7 +524,7 @@ fn a_panic_at_the_very_end_changes_nothing() {
     ----- stderr
     run runs/[RUN]
     [stress] phase 1 of 1, plugin stress: preparing
-    [stress] 2 steps · 
+    [stress] 2 steps
     [stress] step 1/2 · train/loss 1.1044 · train/samples_per_s [PACE] · train/step_ms [MS]
     [stress] checkpoint phases/01-stress/checkpoints/step-00000001
     [stress] step 2/2 · train/loss 0.0624 · train/samples_per_s [PACE] · train/step_ms [MS]
@@ -546,7 +548,7 @@ fn errors_of_a_plugin_are_passed_on() {
     ----- stderr
     run runs/[RUN]
     [stress] phase 1 of 1, plugin stress: preparing
-    [stress] 2 steps · 
+    [stress] 2 steps
     [stress] step 1/2 · train/loss 1.1044 · train/samples_per_s [PACE] · train/step_ms [MS]
     [stress] checkpoint phases/01-stress/checkpoints/step-00000001
     error: phase `stress` (plugin `stress`) failed at step 1: asked to fail
@@ -561,7 +563,7 @@ fn a_loss_that_is_no_number_ends_the_run() {
     ----- stderr
     run runs/[RUN]
     [stress] phase 1 of 1, plugin stress: preparing
-    [stress] 2 steps · 
+    [stress] 2 steps
     [stress] step 1/2 · train/loss 1.1044 · train/samples_per_s [PACE] · train/step_ms [MS]
     [stress] checkpoint phases/01-stress/checkpoints/step-00000001
     [stress] step 2/2 · train/loss NaN · train/samples_per_s [PACE] · train/step_ms [MS]
@@ -591,7 +593,7 @@ fn what_a_plugin_logs_is_kept() {
     run runs/[RUN]
     [stress] phase 1 of 1, plugin stress: preparing
     [stress] warn: a warning of the plugin
-    [stress] 1 steps · 
+    [stress] 1 steps
     [stress] step 1/1 · train/loss 1.1044 · train/samples_per_s [PACE] · train/step_ms [MS]
     [stress] checkpoint phases/01-stress/checkpoints/step-00000001
     [stress] finished in [TIME]
@@ -692,7 +694,7 @@ fn a_full_disk_ends_the_run_with_its_last_checkpoint() {
     ----- stderr
     run runs/[RUN]
     [stress] phase 1 of 1, plugin stress: preparing
-    [stress] 6 steps · 
+    [stress] 6 steps
     [stress] step 1/6 · train/loss 1.1044 · train/samples_per_s [PACE] · train/step_ms [MS]
     [stress] checkpoint phases/01-stress/checkpoints/step-00000001
     [stress] step 2/6 · train/loss 0.0624 · train/samples_per_s [PACE] · train/step_ms [MS]

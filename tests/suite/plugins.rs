@@ -112,7 +112,7 @@ fn another_layout_of_the_boundary() {
     warning: not used: [ROOT]/plugins/libmisfit.so: its boundary types have another layout (first difference: `PluginRoot`); rebuild it with SDK 0.1.0
     run runs/[RUN]
     [linreg] phase 1 of 1, plugin linreg: preparing
-    [linreg] 3 steps · 
+    [linreg] 3 steps
     [linreg] step 1/3 · val/distance_max 3.1266 · val/tensors_received 0.0000
     [linreg] checkpoint phases/01-linreg/checkpoints/step-00000001
     [linreg] step 2/3 · val/distance_max 2.1222 · val/tensors_received 0.0000
@@ -142,7 +142,7 @@ fn two_plugins_with_one_phase() {
     ----- stderr
     warning: not used: phase `linreg` is registered by plugin `linreg` 0.3.0 ([ROOT]/plugins/liblinreg.so) and by plugin `twin` 0.3.0 ([ROOT]/plugins/libtwin.so)
     error: `line.toml` does not say which phase it belongs to
-    help: name it with `--phase PHASE`
+    help: name it with `--phase PHASE`; not used: phase `linreg` is registered by plugin `linreg` 0.3.0 ([ROOT]/plugins/liblinreg.so) and by plugin `twin` 0.3.0 ([ROOT]/plugins/libtwin.so)
 
     error: 1 configuration error; nothing was started
     ");
@@ -151,13 +151,13 @@ fn two_plugins_with_one_phase() {
     exit: 2
     ----- stderr
     warning: not used: phase `linreg` is registered by plugin `linreg` 0.3.0 ([ROOT]/plugins/liblinreg.so) and by plugin `twin` 0.3.0 ([ROOT]/plugins/libtwin.so)
-    error: no plugin registers phase `linreg`
+    error: phase `linreg` is registered by plugin `linreg` 0.3.0 ([ROOT]/plugins/liblinreg.so) and by plugin `twin` 0.3.0 ([ROOT]/plugins/libtwin.so)
      --> line.toml:1:11
       |
     1 | phases = ['linreg']
       |           ^^^^^^^^
       = key: phases
-    help: no plugin is loaded; `host plugins list` shows where plugins are looked for; not used: phase `linreg` is registered by plugin `linreg` 0.3.0 ([ROOT]/plugins/liblinreg.so) and by plugin `twin` 0.3.0 ([ROOT]/plugins/libtwin.so)
+    help: leave one of the two on the plugin path
 
     error: 1 configuration error; nothing was started
     ");
@@ -180,7 +180,7 @@ fn a_section_with_a_key_of_the_hosts() {
     ----- stderr
     warning: not used: [ROOT]/plugins/libgreedy.so: plugin `greedy`: the section of phase `greedy` has a key `seed`, which belongs to `global`
     error: `greedy.toml` does not say which phase it belongs to
-    help: name it with `--phase PHASE`
+    help: name it with `--phase PHASE`; not used: [ROOT]/plugins/libgreedy.so: plugin `greedy`: the section of phase `greedy` has a key `seed`, which belongs to `global`
 
     error: 1 configuration error; nothing was started
     ");
@@ -222,14 +222,13 @@ fn the_working_directory_is_searched_only_when_named() {
     assert_eq!(project.spawn(command).finish().expect(0).stdout, "");
 }
 
-/// FIXME: something on the plugin path is not usable, so the exit code should be 1.
 #[test]
 fn a_directory_that_is_not_there() {
     let project = Project::new();
     let mut command = project.command(["plugins", "list"]);
     command.env("HOST_PLUGIN_PATH", "/no/such/directory");
     assert_snapshot!(project.spawn(command).finish(), @"
-    exit: 0
+    exit: 1
     ----- stderr
     error: no such directory: `/no/such/directory` (named by HOST_PLUGIN_PATH)
     no plugins found in: [INSTALL], [INSTALL]/plugins
@@ -309,7 +308,7 @@ fn a_plugin_that_panics_in_a_step() {
     ----- stderr
     run runs/[RUN]
     [stress] phase 1 of 1, plugin stress: preparing
-    [stress] 5 steps · 
+    [stress] 5 steps
     [stress] step 1/5 · train/loss 1.1044 · train/samples_per_s [PACE] · train/step_ms [MS]
     [stress] checkpoint phases/01-stress/checkpoints/step-00000001
     [stress] step 2/5 · train/loss 0.0624 · train/samples_per_s [PACE] · train/step_ms [MS]

@@ -92,6 +92,7 @@ static FILTERS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (r"rustc \d+\.\d+[^,\n]*", "rustc [VERSION]"),
         (r"\b(x86_64|aarch64)-[a-z0-9_]+-linux-[a-z]+", "[TARGET]"),
         (r"finished in [\d.]+ s", "finished in [TIME]"),
+        (r#"("threads": )\d+"#, "$1[THREADS]"),
         (r"(train/[a-z]+_per_s) [\d,.e+-]+", "$1 [PACE]"),
         (r"(train/step_ms) [\d,.e+-]+", "$1 [MS]"),
         (r"(cut short: it has) \d+ bytes and needs \d+", "$1 [N] bytes and needs [N]"),

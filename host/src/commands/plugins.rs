@@ -39,7 +39,9 @@ fn list(as_json: bool) -> Result<u8, RunError> {
             );
         }
     }
-    let is_clean = registry.refused.is_empty() && registry.conflicts.is_empty();
+    let is_clean = registry.refused.is_empty()
+        && registry.conflicts.is_empty()
+        && registry.search.problems.is_empty();
     Ok(u8::from(!is_clean))
 }
 

@@ -25,13 +25,16 @@ pub(super) fn exec(args: Run) -> Result<u8, RunError> {
     let registry = discover();
     // Settings of a run that goes on without a profile come from its directory.
     let stored = StoredSettings::of(&args.selection, &resume)?;
-    let selection = stored.as_ref().map_or(&args.selection, |stored| &stored.selection);
+    let (selection, resume) = match &stored {
+        Some(stored) => (&stored.selection, Resume::Run(stored.run.display().to_string())),
+        None => (&args.selection, resume),
+    };
     let composed = compose(&selection.request(), &registry, &interrupt)?;
     let readers = progress::reader(args.progress).into_iter().collect();
     let outcome = run(composed, &registry, &resume, readers)?;
     match outcome.status {
         Status::Stopped => {
-            note(&format!("stopped after a checkpoint in {}", outcome.directory.display()));
+            note(&format!("stopped; what is done is in {}", outcome.directory.display()));
             note("help: run the same command with `--resume` to go on");
             Ok(STOPPED)
         }
@@ -46,6 +49,7 @@ pub(super) fn exec(args: Run) -> Result<u8, RunError> {
 
 /// The settings of a run's directory, as a file that the configuration can read.
 struct StoredSettings {
+    run: PathBuf,
     selection: Selection,
     _file: TemporaryFile,
 }
@@ -64,13 +68,18 @@ impl StoredSettings {
         if !selection.is_empty() {
             return Ok(None);
         }
-        let output_dir = selection.output_dir.as_deref().unwrap_or("runs");
-        let run = find_run(output_dir.as_ref(), wanted)?;
-        let settings = &stored_settings(&run)?["settings"];
+        let from_environment = std::env::var("HOST_OUTPUT_DIR").ok();
+        let output_dir = selection.output_dir.clone().or(from_environment);
+        let run = find_run(output_dir.as_deref().unwrap_or("runs").as_ref(), wanted)?;
+        let mut settings = stored_settings(&run)?["settings"].take();
+        // How far an attempt was to go is no part of what the run is.
+        if let Some(global) = settings["global"].as_object_mut() {
+            global.remove("max_steps");
+        }
         let path = std::env::temp_dir().join(format!("host-resume-{}.json", std::process::id()));
         crate::atomic_write::write(&path, settings.to_string().as_bytes())?;
         let selection = Selection { config: Some(path.clone()), ..selection.clone() };
-        Ok(Some(Self { selection, _file: TemporaryFile(path) }))
+        Ok(Some(Self { run, selection, _file: TemporaryFile(path) }))
     }
 }
 

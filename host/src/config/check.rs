@@ -123,10 +123,9 @@ impl<'a> Checker<'a> {
             return;
         };
         let owner = dotted(self.subject.name, parent);
-        let help = match nearest(key, keys.iter().copied()) {
-            Some(near) => Some(format!("did you mean `{near}`?")),
-            None => self.elsewhere(key, parent).or_else(|| known_keys(&owner, keys)),
-        };
+        let near =
+            || nearest(key, keys.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+        let help = self.elsewhere(key, parent).or_else(near).or_else(|| known_keys(&owner, keys));
         let message = format!("unknown key `{key}` in `{owner}`");
         self.report(path, Part::Key, "config::unknown_key", message, |error| {
             error.maybe_help(help)

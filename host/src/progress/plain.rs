@@ -39,11 +39,9 @@ pub(super) fn line(event: &Event, total_steps: u64) -> Option<String> {
         }
         Event::PhasePrepared { phase, total_steps, steps_done, facts, .. } => {
             let from = if *steps_done > 0 { format!(" from {steps_done}") } else { String::new() };
-            format!(
-                "[{phase}] {} steps{from} · {}",
-                with_commas(*total_steps as i64),
-                facts_line(facts)
-            )
+            let facts = facts_line(facts);
+            let facts = if facts.is_empty() { facts } else { format!(" · {facts}") };
+            format!("[{phase}] {} steps{from}{facts}", with_commas(*total_steps as i64))
         }
         Event::Metrics { phase, step, values } => {
             format!("[{phase}] step {step}/{total_steps} · {}", values_line(values))

@@ -154,14 +154,29 @@ fn compose_phase(
 
 /// A phase may be unknown because its plugin was refused or clashes with another: say so.
 fn explain_missing(mut errors: ConfigErrors, registry: &Registry) -> RunError {
-    let mut reasons = registry.conflicts.clone();
-    reasons.extend(registry.refused.iter().map(|r| format!("{}: {}", r.path.display(), r.reason)));
-    if !reasons.is_empty() {
-        for error in &mut errors.0 {
-            if error.code == "config::unknown_phase" {
+    let refused = registry.refused.iter();
+    let refused = refused.map(|r| format!("{}: {}", r.path.display(), r.reason));
+    let reasons: Vec<String> = registry.conflicts.iter().cloned().chain(refused).collect();
+    for error in &mut errors.0 {
+        let is_named = |conflict: &&String| {
+            let phase = conflict.split('`').nth(1).unwrap_or_default();
+            error.message.contains(&format!("`{phase}`"))
+        };
+        match error.code {
+            "config::unknown_phase" => {
+                if let Some(conflict) = registry.conflicts.iter().find(is_named) {
+                    error.message.clone_from(conflict);
+                    error.expected = None;
+                    error.help = Some("leave one of the two on the plugin path".to_owned());
+                } else if !reasons.is_empty() {
+                    error.help = Some(format!("not used: {}", reasons.join("; ")));
+                }
+            }
+            "config::no_phase" if !reasons.is_empty() => {
                 let help = error.help.take().map(|help| format!("{help}; ")).unwrap_or_default();
                 error.help = Some(format!("{help}not used: {}", reasons.join("; ")));
             }
+            _ => {}
         }
     }
     RunError::Config(errors)
@@ -172,7 +187,9 @@ impl Composed {
     pub fn resolved_settings(&self) -> Value {
         let mut settings = Map::new();
         let mut origins = Map::new();
-        let global = serde_json::to_value(&self.plan.global).unwrap_or_default();
+        let mut global = serde_json::to_value(&self.plan.global).unwrap_or_default();
+        // The number of threads decides the last bits: keep the one that is used.
+        global["threads"] = self.device.threads.into();
         origins.insert("global".to_owned(), self.plan.origins("global", &global).into());
         settings.insert("global".to_owned(), global);
         let names: Vec<Value> = self.phases.iter().map(|p| p.name.as_str().into()).collect();

@@ -24,7 +24,7 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Creates a new one below `output_dir` and makes it the `last`.
+    /// Creates a new one below `output_dir`.
     ///
     /// # Errors
     /// With the path that could not be written.
@@ -35,9 +35,15 @@ impl RunDirectory {
         };
         let path = output_dir.join(&name);
         fs::create_dir_all(&path).map_err(at("creating", &path))?;
-        let directory = Self { _lock: lock(&path)?, path, name };
-        atomic_write::write(&output_dir.join("last"), format!("{}\n", directory.name).as_bytes())?;
-        Ok(directory)
+        Ok(Self { _lock: lock(&path)?, path, name })
+    }
+
+    /// Makes it the one that `last` names; once it has its settings, so that `last` names a run.
+    ///
+    /// # Errors
+    /// With the path.
+    pub fn make_last(&self, output_dir: &Path) -> io::Result<()> {
+        atomic_write::write(&output_dir.join("last"), format!("{}\n", self.name).as_bytes())
     }
 
     /// Opens an existing one to go on with it.

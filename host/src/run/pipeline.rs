@@ -75,6 +75,7 @@ pub fn run(
     if target.is_none() {
         directory.write_json("resolved_settings.json", &settings)?;
     }
+    directory.make_last(&output_dir)?;
     directory.write_json("environment.json", &environment::describe(registry, &composed.device))?;
     let stream = open_stream(&directory, attempt, readers)?;
     let _ = composed.stream.set(Arc::clone(&stream));

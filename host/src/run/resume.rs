@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::RunError;
+use super::artifacts::read_finished;
 use super::directory::find_run;
 use crate::atomic_write::at;
 
@@ -38,7 +39,7 @@ impl Resume {
     }
 }
 
-/// The newest run of the same source that has a phase without artifacts.
+/// The newest run of the same source that has a phase to begin or to go on with.
 fn unfinished(output_dir: &Path, settings: &Value) -> Option<PathBuf> {
     let mut runs: Vec<(std::time::SystemTime, PathBuf)> = fs::read_dir(output_dir)
         .ok()?
@@ -51,7 +52,8 @@ fn unfinished(output_dir: &Path, settings: &Value) -> Option<PathBuf> {
             let is_finished = phases.iter().enumerate().all(|(i, name)| {
                 let name = name.as_str().unwrap_or_default();
                 let phase = super::PhaseDirectory::new(&path, i + 1, name);
-                phase.artifacts().join("manifest.json").is_file()
+                read_finished(&phase.artifacts())
+                    .is_ok_and(|found| found.is_some_and(|(record, _)| !record.is_cut_short()))
             });
             let started =
                 fs::metadata(path.join("resolved_settings.json")).ok()?.modified().ok()?;
