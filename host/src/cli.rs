@@ -70,7 +70,7 @@ pub struct Selection {
     /// Where run directories are made
     #[arg(long, value_name = "DIR", help_heading = "Shared settings")]
     pub output_dir: Option<String>,
-    /// Overrides as KEY=VALUE, by dotted path: `pretrain.training.base_lr=1e-3`
+    /// Overrides as KEY=VALUE, by dotted path: `PHASE.training.base_lr=1e-3`
     #[arg(value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
 }

@@ -7,25 +7,25 @@ use crate::config::{PluginProfile, list_profiles, resolve};
 
 #[test]
 fn duplicate_keys_are_refused_in_every_format() {
-    Project::with("a.json", "{\"sft\": {\"loss\": null,\n \"loss\": null}}").fails(
+    Project::with("a.json", "{\"try\": {\"loss\": null,\n \"loss\": null}}").fails(
         "error: duplicate key `loss`
  --> a.json:2:2
   |
 2 |  \"loss\": null}}
   |  ^^^^^^
-  = key: sft.loss
+  = key: try.loss
 help: it is already set in line 1; keep one of the two",
     );
-    Project::with("a.yaml", "sft:\n  loss: null\n  loss: null\n").fails(
+    Project::with("a.yaml", "try:\n  loss: null\n  loss: null\n").fails(
         "error: duplicate key `loss`
  --> a.yaml:3:3
   |
 3 |   loss: null
   |   ^^^^
-  = key: sft.loss
+  = key: try.loss
 help: it is already set in line 2; keep one of the two",
     );
-    Project::with("a.toml", "[sft.data]\nmix = {}\nmix = {}\n").fails(
+    Project::with("a.toml", "[try.data]\nmix = {}\nmix = {}\n").fails(
         "error: duplicate key `mix`
  --> a.toml:3:1
   |
@@ -37,21 +37,21 @@ help: it is already set above; keep one of the two",
 
 #[test]
 fn syntax_errors_show_the_place_in_every_format() {
-    Project::with("a.json", "{\"sft\": {\n  \"a\": 1,\n}}").fails(
+    Project::with("a.json", "{\"try\": {\n  \"a\": 1,\n}}").fails(
         "error: `a.json` cannot be read: trailing comma
  --> a.json:3:1
   |
 3 | }}
   | ^",
     );
-    Project::with("a.yaml", "sft:\n  a: [1\nb: 2\n").fails(
+    Project::with("a.yaml", "try:\n  a: [1\nb: 2\n").fails(
         r#"error: `a.yaml` cannot be read: illegal placement of ':' indicator
  --> a.yaml:3:2
   |
 3 | b: 2
   |  ^"#,
     );
-    Project::with("a.toml", "[sft]\na = \n").fails(
+    Project::with("a.toml", "[try]\na = \n").fails(
         r#"error: `a.toml` cannot be read: string values must be quoted, expected literal string
  --> a.toml:2:5
   |
@@ -62,31 +62,31 @@ fn syntax_errors_show_the_place_in_every_format() {
 
 #[test]
 fn files_that_are_no_text_or_missing_are_refused() {
-    Project::new().file("a.toml", b"[sft]\n# \xff\n").config("a.toml").fails(
+    Project::new().file("a.toml", b"[try]\n# \xff\n").config("a.toml").fails(
         "error: `a.toml` is not UTF-8 text: invalid byte in line 2\nhelp: save the file as UTF-8",
     );
     Project::new().config("train.json").fails("error: no configuration file `train.json`");
     Project::new().config("a.ini").fails(
         "error: cannot tell the format of `a.ini`\n  = expected: a name ending in `.toml`, `.yaml`, `.yml` or `.json`",
     );
-    let marked = Project::with("a.json", "\u{feff}{\"sft\": {\"trainin\": {}}}");
+    let marked = Project::with("a.json", "\u{feff}{\"try\": {\"trainin\": {}}}");
     marked.fails(
-        "error: unknown key `trainin` in `sft`
+        "error: unknown key `trainin` in `try`
  --> a.json:1:10
   |
-1 | {\"sft\": {\"trainin\": {}}}
+1 | {\"try\": {\"trainin\": {}}}
   |          ^^^^^^^^^
-  = key: sft.trainin
+  = key: try.trainin
 help: did you mean `training`?",
     );
-    for (name, text) in [("b.toml", "\u{feff}[sft]\n"), ("b.yaml", "\u{feff}sft: {}\n")] {
+    for (name, text) in [("b.toml", "\u{feff}[try]\n"), ("b.yaml", "\u{feff}try: {}\n")] {
         assert_eq!(Project::with(name, text).section(), json!({}));
     }
 }
 
 #[test]
 fn old_names_are_answered_with_the_new_ones() {
-    let old = "[profile]\nformerly = ['train']\nphase = 'pretrain'\n";
+    let old = "[profile]\nformerly = ['train']\nphase = 'practise'\n";
     let project = || Project::new().file("dev.toml", old);
     project().config("train.json").fails(
         "error: no configuration file `train.json`\nhelp: it is now profile `dev`: `dev.toml`",
@@ -94,15 +94,15 @@ fn old_names_are_answered_with_the_new_ones() {
     project().profile("train").fails(
         "error: unknown profile `train`\n  = expected: one of `dev`\nhelp: did you mean `dev`?",
     );
-    let points = "{\"pretrain_config_path\": \"configs/train.json\"}";
+    let points = "{\"practise_config_path\": \"configs/train.json\"}";
     let text = project().file("all.json", points).config("all.json");
     text.fails(
         "error: no configuration file `configs/train.json`
  --> all.json:1:26
   |
-1 | {\"pretrain_config_path\": \"configs/train.json\"}
+1 | {\"practise_config_path\": \"configs/train.json\"}
   |                          ^^^^^^^^^^^^^^^^^^^^
-  = key: pretrain_config_path
+  = key: practise_config_path
 help: it is now profile `dev`: `dev.toml`",
     );
 }
@@ -110,7 +110,7 @@ help: it is now profile `dev`: `dev.toml`",
 #[test]
 fn documents_of_the_wrong_form_are_refused() {
     for name in ["a.toml", "a.yaml"] {
-        Project::with(name, "").fails(&format!("error: `{name}` does not say which phase it belongs to\nhelp: name it with `--phase PHASE`, where PHASE is one of `pretrain`, `sft`"));
+        Project::with(name, "").fails(&format!("error: `{name}` does not say which phase it belongs to\nhelp: name it with `--phase PHASE`, where PHASE is one of `practise`, `try`"));
     }
     Project::with("a.yaml", "- 1\n").fails(
         "error: `a.yaml` is not a configuration: expected a mapping, found a list
@@ -119,18 +119,18 @@ fn documents_of_the_wrong_form_are_refused() {
 1 | - 1
   | ^",
     );
-    Project::with("a.toml", "sft = 5\nphases = 'sft'\n").set("global=5").fails(
+    Project::with("a.toml", "try = 5\nphases = 'try'\n").set("global=5").fails(
         "error: expected a mapping, found `5`
  --> a.toml:1:7
   |
-1 | sft = 5
+1 | try = 5
   |       ^
-  = key: sft
+  = key: try
 
-error: expected a list of phase names, found string `sft`
+error: expected a list of phase names, found string `try`
  --> a.toml:2:10
   |
-2 | phases = 'sft'
+2 | phases = 'try'
   |          ^^^^^
   = key: phases
 
@@ -139,22 +139,22 @@ error: `global` is a section, not a setting
   = key: global
   = expected: a key in it, as `global.KEY=VALUE`, or a mapping",
     );
-    Project::with("a.json", "{\"model\": 1}").phase("stf").fails(
-        "error: no plugin registers phase `stf`
-  --> flag --phase stf
-  = expected: one of `pretrain`, `sft`
-help: did you mean `sft`?",
+    Project::with("a.json", "{\"model\": 1}").phase("tyr").fails(
+        "error: no plugin registers phase `tyr`
+  --> flag --phase tyr
+  = expected: one of `practise`, `try`
+help: did you mean `try`?",
     );
-    Project::with("a.yaml", "profile: {phase: stf}\n").fails(
-        "error: no plugin registers phase `stf`
+    Project::with("a.yaml", "profile: {phase: tyr}\n").fails(
+        "error: no plugin registers phase `tyr`
  --> a.yaml:1:18
   |
-1 | profile: {phase: stf}
+1 | profile: {phase: tyr}
   |                  ^^^
-  = expected: one of `pretrain`, `sft`
-help: did you mean `sft`?",
+  = expected: one of `practise`, `try`
+help: did you mean `try`?",
     );
-    Project::with("a.toml", "[profile]\nnam = 'x'\n[sft]\n").fails(
+    Project::with("a.toml", "[profile]\nnam = 'x'\n[try]\n").fails(
         "error: unknown key `nam` in `profile`
  --> a.toml:2:1
   |
@@ -167,13 +167,13 @@ help: did you mean `name`?",
 
 #[test]
 fn profiles_are_found_hidden_and_missed_by_name() {
-    let mut project = Project::new().file("dev.toml", "[sft]\n").file("broken.json", "{");
+    let mut project = Project::new().file("dev.toml", "[try]\n").file("broken.json", "{");
     let carried = |name: &str| {
-        PluginProfile { plugin: "toy".into(), name: name.into(), text: "[profile]\ndescription = '{sft.training.total_steps} steps of {x}'\n[sft.training]\ntotal_steps = 5\n".into() }
+        PluginProfile { plugin: "toy".into(), name: name.into(), text: "[profile]\ndescription = '{try.training.total_steps} steps of {x}'\n[try.training]\ntotal_steps = 5\n".into() }
     };
-    project.catalogue.plugin_profiles = vec![carried("dev"), carried("smoke-sft")];
+    project.catalogue.plugin_profiles = vec![carried("dev"), carried("smoke-try")];
     let project = project.profile("dve");
-    project.fails("error: unknown profile `dve`\n  = expected: one of `broken`, `dev`, `smoke-sft`\nhelp: did you mean `dev`?");
+    project.fails("error: unknown profile `dve`\n  = expected: one of `broken`, `dev`, `smoke-try`\nhelp: did you mean `dev`?");
     let project = project.profile("dev");
     project.warns(&["profile `dev` from `dev.toml` hides the one from `plugin toy: dev.toml`"]);
     let entries = list_profiles(&project.catalogue);
@@ -193,11 +193,11 @@ fn profiles_are_found_hidden_and_missed_by_name() {
         [
             ("broken", "other", "", false),
             ("dev", "dev", "", true),
-            ("smoke-sft", "smoke", "5 steps of {x}", true)
+            ("smoke-try", "smoke", "5 steps of {x}", true)
         ]
     );
     Project::new().fails("error: neither `--profile` nor `--config` says what to run\nhelp: `host profiles list` shows the profiles");
-    Project::with("a.toml", "[sft]").profile("a").fails("error: `--profile` and `--config` exclude each other\nhelp: give one of them; a file can build on a profile with `extends`");
+    Project::with("a.toml", "[try]").profile("a").fails("error: `--profile` and `--config` exclude each other\nhelp: give one of them; a file can build on a profile with `extends`");
 }
 
 #[test]

@@ -97,7 +97,7 @@ impl Project {
         };
         let dir = tempfile::tempdir().unwrap();
         let catalogue = Catalogue {
-            phases: vec![known("pretrain"), known("sft")],
+            phases: vec![known("practise"), known("try")],
             plugin_profiles: Vec::new(),
             profile_dirs: vec![dir.path().to_owned()],
         };

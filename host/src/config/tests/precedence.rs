@@ -7,8 +7,8 @@ use super::Project;
 #[test]
 fn every_layer_overrules_the_ones_below() {
     let project = Project::new()
-        .file("base.toml", "[sft.training]\nnote = 'base'\ntotal_steps = 1\nwarmup_steps = 1\n[sft.data.mix]\na = 1\n[sft.data.paths]\na = 'x'\n")
-        .file("a.toml", "[global]\nseed = 1\ndevice = 'CPU'\nthreads = 2\n[sft]\nextends = 'base'\n[sft.training]\ntotal_steps = 2\nwarmup_steps = 2\n[sft.data.mix]\nb = 1\n[sft.data.paths]\nb = 'y'\n")
+        .file("base.toml", "[try.training]\nnote = 'base'\ntotal_steps = 1\nwarmup_steps = 1\n[try.data.mix]\na = 1\n[try.data.paths]\na = 'x'\n")
+        .file("a.toml", "[global]\nseed = 1\ndevice = 'CPU'\nthreads = 2\n[try]\nextends = 'base'\n[try.training]\ntotal_steps = 2\nwarmup_steps = 2\n[try.data.mix]\nb = 1\n[try.data.paths]\nb = 'y'\n")
         .config("a.toml")
         .variable("HOST_SEED", "2")
         .variable("HOST_THREADS", "3")
@@ -18,10 +18,10 @@ fn every_layer_overrules_the_ones_below() {
         .set("global.seed=3")
         .flag("--seed", "global.seed", json!(4));
     project.fails(
-        "error: unknown key `warmup_steps` in `sft`
+        "error: unknown key `warmup_steps` in `try`
   --> override 1: warmup_steps=9
-  = key: sft.warmup_steps
-help: `warmup_steps` belongs under `sft.training`",
+  = key: try.warmup_steps
+help: `warmup_steps` belongs under `try.training`",
     );
     let mut project = project;
     project.request.overrides.remove(0);
@@ -47,28 +47,28 @@ help: `warmup_steps` belongs under `sft.training`",
         ["file a.toml:2 = 1", "environment HOST_SEED = 2", "override 2 = 3", "flag --seed = 4"]
     );
     let resolved = json!({"training": {"note": "base", "total_steps": 2, "base_lr": 0.1}, "data": {"mix": {"b": 1}}});
-    let origins = project.without_dir(&Value::Object(plan.origins("sft", &resolved)).to_string());
+    let origins = project.without_dir(&Value::Object(plan.origins("try", &resolved)).to_string());
     assert_eq!(
         origins,
         r#"{"training.note":"base base.toml:2","training.total_steps":"file a.toml:8","training.base_lr":"default of plugin toy","data.mix.b":"file a.toml:11"}"#
     );
     let error = plan.section_error(
-        "sft",
+        "try",
         "training.warmup_steps",
         "warmup is longer than the run",
         Some("lower it"),
     );
     assert_eq!(
         error.to_string(),
-        "error: warmup is longer than the run\n  --> override 1: training.warmup-steps=3\n  = key: sft.training.warmup_steps\nhelp: lower it"
+        "error: warmup is longer than the run\n  --> override 1: training.warmup-steps=3\n  = key: try.training.warmup_steps\nhelp: lower it"
     );
 }
 
 #[test]
 fn override_values_are_read_by_kind() {
-    let project = Project::with("a.toml", "[sft]\ntraining.eval_batches = 3\n")
+    let project = Project::with("a.toml", "[try]\ntraining.eval_batches = 3\n")
         .set("training.base_lr=1e-5")
-        .set("sft.training.eval_batches=null")
+        .set("try.training.eval_batches=null")
         .set("training.total_steps=1e3")
         .set("training.note=2024")
         .set("training.betas=[0.9, 0.99]")
@@ -84,7 +84,7 @@ fn override_values_are_read_by_kind() {
             "tokenizer": {"path": "a=b"},
         })
     );
-    Project::with("a.toml", "[sft]\n")
+    Project::with("a.toml", "[try]\n")
         .set("training.betas=[1,")
         .set("seed")
         .set("a..b=1")
@@ -104,7 +104,7 @@ help: write it as `KEY=VALUE`, for example `global.seed=7`
 
 error: expected a list of 2 items, found a mapping
   --> override 4: training.betas.0=1
-  = key: sft.training.betas
-help: lists are replaced whole: write `sft.training.betas=[…]`"#,
+  = key: try.training.betas
+help: lists are replaced whole: write `try.training.betas=[…]`"#,
 );
 }

@@ -6,10 +6,10 @@ use super::Project;
 
 #[test]
 fn flat_files_become_one_section() {
-    let text = "{\"training\": {\"sft\": {\"total_steps\": 3, \"seed\": 7, \"amp\": false, \"amp_dtype\": \"fp16\"},\n \"pretrain\": {}},\n \"device\": \"cpu\"}";
-    let project = Project::with("a.json", text).phase("sft");
+    let text = "{\"training\": {\"try\": {\"total_steps\": 3, \"seed\": 7, \"amp\": false, \"amp_dtype\": \"fp16\"},\n \"practise\": {}},\n \"device\": \"cpu\"}";
+    let project = Project::with("a.json", text).phase("try");
     project.warns(&[
-        "`training.pretrain` in `a.json:2` is not used: the run has only phase `sft`",
+        "`training.practise` in `a.json:2` is not used: the run has only phase `try`",
         "`training.amp_dtype` has no effect: `training.amp` is false in `a.json:1`",
         "`device` in `a.json:3` is read as `global.device`; write it there",
         "`training.seed` in `a.json:1` is read as `global.seed`; write it there",
@@ -24,7 +24,7 @@ fn flat_files_become_one_section() {
 
     let overruled = Project::with(
         "a.yaml",
-        "global: {seed: 9}\nprofile: {phase: sft}\nseed: 7\ntraining: {amp: true, amp_dtype: bf16}\n",
+        "global: {seed: 9}\nprofile: {phase: try}\nseed: 7\ntraining: {amp: true, amp_dtype: bf16}\n",
     );
     overruled.warns(&[
         "`training.amp` in `a.yaml:4` is told by `global.amp_dtype` alone; remove it",
@@ -32,18 +32,18 @@ fn flat_files_become_one_section() {
         "`training.amp_dtype` in `a.yaml:4` is read as `global.amp_dtype`; write it there",
     ]);
     assert_eq!(overruled.plan().global.amp_dtype.as_deref(), Some("bfloat16"));
-    Project::with("a.json", "{\"training\": {}}").fails("error: `a.json` does not say which phase it belongs to\nhelp: name it with `--phase PHASE`, where PHASE is one of `pretrain`, `sft`");
-    Project::with("a.yaml", "profile: {phase: sft}\n").phase("pretrain").fails("error: `a.yaml` is for phase `sft`, not `pretrain`\n  --> flag --phase pretrain\nhelp: leave `--phase` out, or choose a profile of that phase");
+    Project::with("a.json", "{\"training\": {}}").fails("error: `a.json` does not say which phase it belongs to\nhelp: name it with `--phase PHASE`, where PHASE is one of `practise`, `try`");
+    Project::with("a.yaml", "profile: {phase: try}\n").phase("practise").fails("error: `a.yaml` is for phase `try`, not `practise`\n  --> flag --phase practise\nhelp: leave `--phase` out, or choose a profile of that phase");
 }
 
 #[test]
 fn pipeline_files_point_at_flat_files() {
     let project = Project::new()
-        .file("p.json", "{\"seed\": 1, \"training\": {\"pretrain\": {\"total_steps\": 1}}}")
-        .file("s.json", "{\"seed\": 2, \"training\": {\"sft\": {\"total_steps\": 2}}}")
+        .file("p.json", "{\"seed\": 1, \"training\": {\"practise\": {\"total_steps\": 1}}}")
+        .file("s.json", "{\"seed\": 2, \"training\": {\"try\": {\"total_steps\": 2}}}")
         .file(
             "all.json",
-            "{\"pretrain_config_path\": \"p.json\",\n\"sft_config_path\": \"s.json\"}",
+            "{\"practise_config_path\": \"p.json\",\n\"try_config_path\": \"s.json\"}",
         )
         .config("all.json")
         .phase("pipeline");
@@ -51,7 +51,7 @@ fn pipeline_files_point_at_flat_files() {
         "error: `seed` in `p.json:1` and `seed` in `s.json:1` disagree
  --> s.json:1:10
   |
-1 | {\"seed\": 2, \"training\": {\"sft\": {\"total_steps\": 2}}}
+1 | {\"seed\": 2, \"training\": {\"try\": {\"total_steps\": 2}}}
   |          ^
   = key: global.seed
 help: all phases share one value: set `global.seed`",
@@ -63,45 +63,45 @@ help: all phases share one value: set `global.seed`",
     assert_eq!(
         phases,
         [
-            ("pretrain", json!({"training": {"total_steps": 1}})),
-            ("sft", json!({"training": {"total_steps": 2}}))
+            ("practise", json!({"training": {"total_steps": 1}})),
+            ("try", json!({"training": {"total_steps": 2}}))
         ]
     );
     Project::with(
         "all.json",
-        "{\"sft_config_path\": \"sft.json\", \"rl_config_path\": \"x\", \"b\": 1}",
+        "{\"try_config_path\": \"try.json\", \"rl_config_path\": \"x\", \"b\": 1}",
     )
     .fails(
-        r#"error: no configuration file `sft.json`
+        r#"error: no configuration file `try.json`
  --> all.json:1:21
   |
-1 | {"sft_config_path": "sft.json", "rl_config_path": "x", "b": 1}
+1 | {"try_config_path": "try.json", "rl_config_path": "x", "b": 1}
   |                     ^^^^^^^^^^
-  = key: sft_config_path
+  = key: try_config_path
 
 error: no plugin registers phase `rl`
  --> all.json:1:33
   |
-1 | {"sft_config_path": "sft.json", "rl_config_path": "x", "b": 1}
+1 | {"try_config_path": "try.json", "rl_config_path": "x", "b": 1}
   |                                 ^^^^^^^^^^^^^^^^
   = key: rl_config_path
-  = expected: one of `pretrain`, `sft`
+  = expected: one of `practise`, `try`
 
 error: unknown key `b` beside `…_config_path`
  --> all.json:1:56
   |
-1 | {"sft_config_path": "sft.json", "rl_config_path": "x", "b": 1}
+1 | {"try_config_path": "try.json", "rl_config_path": "x", "b": 1}
   |                                                        ^^^
   = key: b
-  = expected: `global`, `pretrain_config_path`, `sft_config_path`"#,
+  = expected: `global`, `practise_config_path`, `try_config_path`"#,
     );
 }
 
 #[test]
 fn extends_builds_on_the_same_phase_and_refuses_circles() {
     let project = Project::new()
-        .file("a.toml", "[sft]\nextends = 'b.toml'\n")
-        .file("b.toml", "[sft]\nextends = 'a'\n")
+        .file("a.toml", "[try]\nextends = 'b.toml'\n")
+        .file("b.toml", "[try]\nextends = 'a'\n")
         .config("a.toml");
     project.fails(
         "error: `extends` goes in a circle: a.toml -> b.toml -> a.toml
@@ -109,49 +109,49 @@ fn extends_builds_on_the_same_phase_and_refuses_circles() {
   |
 2 | extends = 'a'
   |           ^^^
-  = key: sft.extends",
+  = key: try.extends",
     );
-    Project::with("a.toml", "[sft]\nextends = 'x.toml'\n").fails(
+    Project::with("a.toml", "[try]\nextends = 'x.toml'\n").fails(
         "error: no configuration file `x.toml`
  --> a.toml:2:11
   |
 2 | extends = 'x.toml'
   |           ^^^^^^^^
-  = key: sft.extends",
+  = key: try.extends",
     );
     Project::new()
-        .file("b.toml", "[pretrain]\n")
-        .file("a.toml", "[sft]\nextends = 'b'\n")
+        .file("b.toml", "[practise]\n")
+        .file("a.toml", "[try]\nextends = 'b'\n")
         .config("a.toml")
         .fails(
-            "error: `b.toml` has no section of phase `sft` to extend
+            "error: `b.toml` has no section of phase `try` to extend
  --> a.toml:2:11
   |
 2 | extends = 'b'
   |           ^^^
-  = key: sft.extends",
+  = key: try.extends",
         );
 }
 
 #[test]
 fn sections_are_named_listed_and_known() {
-    let twice = Project::with("a.toml", "phases = ['pretrain', 'second-pretrain']\n[pretrain]\n[second-pretrain]\nphase = 'pretrain'\ntraining.note = 'again'\n").set("second_pretrain.training.total_steps=2");
+    let twice = Project::with("a.toml", "phases = ['practise', 'second-practise']\n[practise]\n[second-practise]\nphase = 'practise'\ntraining.note = 'again'\n").set("second_practise.training.total_steps=2");
     let plan = twice.plan();
     assert_eq!(
         (plan.phases[1].name.as_str(), plan.phases[1].phase.as_str()),
-        ("second-pretrain", "pretrain")
+        ("second-practise", "practise")
     );
     assert_eq!(plan.phases[1].section, json!({"training": {"note": "again", "total_steps": 2}}));
-    Project::with("a.toml", "phases = ['pretrian', 'rl']\n[pretrain]\n[stf]\n[x]\nphase = 'rl'\n")
+    Project::with("a.toml", "phases = ['practies', 'rl']\n[practise]\n[tyr]\n[x]\nphase = 'rl'\n")
         .fails(
-            r#"error: unknown section `stf`: no plugin registers phase `stf`
+            r#"error: unknown section `tyr`: no plugin registers phase `tyr`
  --> a.toml:3:2
   |
-3 | [stf]
+3 | [tyr]
   |  ^^^
-  = key: stf
-  = expected: one of `pretrain`, `sft`
-help: did you mean `sft`?
+  = key: tyr
+  = expected: one of `practise`, `try`
+help: did you mean `try`?
 
 error: no plugin registers phase `rl`
  --> a.toml:5:9
@@ -159,47 +159,47 @@ error: no plugin registers phase `rl`
 5 | phase = 'rl'
   |         ^^^^
   = key: x.phase
-  = expected: one of `pretrain`, `sft`
+  = expected: one of `practise`, `try`
 
-error: no plugin registers phase `pretrian`
+error: no plugin registers phase `practies`
  --> a.toml:1:11
   |
-1 | phases = ['pretrian', 'rl']
+1 | phases = ['practies', 'rl']
   |           ^^^^^^^^^^
   = key: phases
-  = expected: one of `pretrain`, `sft`
-help: did you mean `pretrain`?
+  = expected: one of `practise`, `try`
+help: did you mean `practise`?
 
 error: no plugin registers phase `rl`
  --> a.toml:1:23
   |
-1 | phases = ['pretrian', 'rl']
+1 | phases = ['practies', 'rl']
   |                       ^^^^
   = key: phases
-  = expected: one of `pretrain`, `sft`
+  = expected: one of `practise`, `try`
 
-error: section `pretrain` is not listed in `phases`
+error: section `practise` is not listed in `phases`
  --> a.toml:2:2
   |
-2 | [pretrain]
+2 | [practise]
   |  ^^^^^^^^
-  = key: pretrain
-help: `phases` lists `pretrian`; spell the two alike"#,
+  = key: practise
+help: `phases` lists `practies`; spell the two alike"#,
         );
-    Project::with("a.toml", "[sft]\n[pretrain]\n").fails(
-        "error: missing key `phases`: the order of `sft`, `pretrain` is not stated
+    Project::with("a.toml", "[try]\n[practise]\n").fails(
+        "error: missing key `phases`: the order of `try`, `practise` is not stated
   --> a.toml
   = key: phases
-help: add the list `phases` with the order, for example [\"sft\", \"pretrain\"]",
+help: add the list `phases` with the order, for example [\"try\", \"practise\"]",
     );
-    let mut bare = Project::with("a.toml", "[sft]\n").phase("sft");
+    let mut bare = Project::with("a.toml", "[try]\n").phase("try");
     bare.catalogue.phases.clear();
-    bare.fails("error: no plugin registers phase `sft`\n  --> flag --phase sft\nhelp: no plugin is loaded; `host plugins list` shows where plugins are looked for");
-    Project::with("a.toml", "phases = ['sft', 'pretrain']\n[sft]\n[pretrain]\n")
-        .phase("sft")
+    bare.fails("error: no plugin registers phase `try`\n  --> flag --phase try\nhelp: no plugin is loaded; `host plugins list` shows where plugins are looked for");
+    Project::with("a.toml", "phases = ['try', 'practise']\n[try]\n[practise]\n")
+        .phase("try")
         .fails(
-            "error: phase `sft` is asked for, but `a.toml` runs `sft`, `pretrain`
-  --> flag --phase sft
+            "error: phase `try` is asked for, but `a.toml` runs `try`, `practise`
+  --> flag --phase try
 help: name no phase for a file with sections; `--from` and `--until` choose a part of them",
         );
 }

@@ -5,18 +5,18 @@ use serde_json::json;
 use super::Project;
 use crate::config::{Global, resolve};
 
-const UNKNOWN: &str = "error: unknown key `wramup_steps` in `sft.training`";
+const UNKNOWN: &str = "error: unknown key `wramup_steps` in `try.training`";
 
 #[test]
 fn unknown_key_in_toml() {
-    Project::with("a.toml", "[sft.training]\ntotal_steps = 5\nwramup_steps = 60\n").fails(
+    Project::with("a.toml", "[try.training]\ntotal_steps = 5\nwramup_steps = 60\n").fails(
         &format!(
             "{UNKNOWN}
  --> a.toml:3:1
   |
 3 | wramup_steps = 60
   | ^^^^^^^^^^^^
-  = key: sft.training.wramup_steps
+  = key: try.training.wramup_steps
 help: did you mean `warmup_steps`?"
         ),
     );
@@ -24,26 +24,26 @@ help: did you mean `warmup_steps`?"
 
 #[test]
 fn unknown_key_in_yaml() {
-    Project::with("a.yaml", "sft:\n  training:\n    wramup_steps: 60\n").fails(&format!(
+    Project::with("a.yaml", "try:\n  training:\n    wramup_steps: 60\n").fails(&format!(
         "{UNKNOWN}
  --> a.yaml:3:5
   |
 3 |     wramup_steps: 60
   |     ^^^^^^^^^^^^
-  = key: sft.training.wramup_steps
+  = key: try.training.wramup_steps
 help: did you mean `warmup_steps`?"
     ));
 }
 
 #[test]
 fn unknown_key_in_json() {
-    Project::with("a.json", "{\"sft\": {\"training\":\n\t{\"ä\\\"\": 1, \"wramup_steps\": [60, {}]}}}").fails(
-        &("error: unknown key `ä\"` in `sft.training`
+    Project::with("a.json", "{\"try\": {\"training\":\n\t{\"ä\\\"\": 1, \"wramup_steps\": [60, {}]}}}").fails(
+        &("error: unknown key `ä\"` in `try.training`
  --> a.json:2:3
   |
 2 | \t{\"ä\\\"\": 1, \"wramup_steps\": [60, {}]}}}
   | \t ^^^^^
-  = key: sft.training.ä\"
+  = key: try.training.ä\"
 help: known keys: `total_steps`, `warmup_steps`, `base_lr`, `betas`, `eval_batches`, `optimizer`, `keep`, `save_best`, `note`
 
 "
@@ -54,28 +54,28 @@ help: known keys: `total_steps`, `warmup_steps`, `base_lr`, `betas`, `eval_batch
   |
 2 | \t{\"ä\\\"\": 1, \"wramup_steps\": [60, {}]}}}
   | \t           ^^^^^^^^^^^^^^
-  = key: sft.training.wramup_steps
+  = key: try.training.wramup_steps
 help: did you mean `warmup_steps`?"),
     );
 }
 
 #[test]
 fn a_key_that_belongs_elsewhere_says_where() {
-    Project::with("a.toml", "[sft]\ntotal_steps = 5\nseed = 3\n").fails(
-        "error: unknown key `total_steps` in `sft`
+    Project::with("a.toml", "[try]\ntotal_steps = 5\nseed = 3\n").fails(
+        "error: unknown key `total_steps` in `try`
  --> a.toml:2:1
   |
 2 | total_steps = 5
   | ^^^^^^^^^^^
-  = key: sft.total_steps
-help: `total_steps` belongs under `sft.training`
+  = key: try.total_steps
+help: `total_steps` belongs under `try.training`
 
-error: unknown key `seed` in `sft`
+error: unknown key `seed` in `try`
  --> a.toml:3:1
   |
 3 | seed = 3
   | ^^^^
-  = key: sft.seed
+  = key: try.seed
 help: `seed` belongs under `global`",
     );
 }
@@ -83,7 +83,7 @@ help: `seed` belongs under `global`",
 #[test]
 fn wrong_values_say_what_is_expected() {
     let text = "\
-[sft.training]
+[try.training]
 total_steps = 0
 warmup_steps = 'many'
 betas = [0.9]
@@ -99,35 +99,35 @@ note = 3
   |
 2 | total_steps = 0
   |               ^
-  = key: sft.training.total_steps
+  = key: try.training.total_steps
 
 error: expected an integer, found string `many`
  --> a.toml:3:16
   |
 3 | warmup_steps = 'many'
   |                ^^^^^^
-  = key: sft.training.warmup_steps
+  = key: try.training.warmup_steps
 
 error: expected a list of 2 items, found 1
  --> a.toml:4:9
   |
 4 | betas = [0.9]
   |         ^^^^^
-  = key: sft.training.betas
+  = key: try.training.betas
 
 error: expected an integer or null, found `1.5`
  --> a.toml:5:16
   |
 5 | eval_batches = 1.5
   |                ^^^
-  = key: sft.training.eval_batches
+  = key: try.training.eval_batches
 
 error: expected one of `adamw`, `sgd`, found string `adam`
  --> a.toml:6:13
   |
 6 | optimizer = 'adam'
   |             ^^^^^^
-  = key: sft.training.optimizer
+  = key: try.training.optimizer
 help: did you mean `adamw`?
 
 error: expected more than 0, found 0
@@ -135,14 +135,14 @@ error: expected more than 0, found 0
   |
 7 | keep = 0
   |        ^
-  = key: sft.training.keep
+  = key: try.training.keep
 
 error: expected true or false, found string `yes`
  --> a.toml:8:13
   |
 8 | save_best = 'yes'
   |             ^^^^^
-  = key: sft.training.save_best
+  = key: try.training.save_best
 help: write `true`, without quotes
 
 error: expected a string, found `3`
@@ -150,26 +150,26 @@ error: expected a string, found `3`
   |
 9 | note = 3
   |        ^
-  = key: sft.training.note",
+  = key: try.training.note",
     );
 }
 
 #[test]
 fn faults_inside_optional_and_tagged_mappings_are_found() {
     let text = "\
-sft:
+try:
   tokenizer:
     vocab_size: x
     pfad: a
   loss: {kind: focl, gamma: 1}
 ";
     Project::with("a.yaml", text).fails(
-        "error: missing key `path` in `sft.tokenizer`
+        "error: missing key `path` in `try.tokenizer`
  --> a.yaml:2:3
   |
 2 |   tokenizer:
   |   ^^^^^^^^^
-  = key: sft.tokenizer.path
+  = key: try.tokenizer.path
   = expected: a string
 
 error: expected an integer or null, found string `x`
@@ -177,14 +177,14 @@ error: expected an integer or null, found string `x`
   |
 3 |     vocab_size: x
   |                 ^
-  = key: sft.tokenizer.vocab_size
+  = key: try.tokenizer.vocab_size
 
-error: unknown key `pfad` in `sft.tokenizer`
+error: unknown key `pfad` in `try.tokenizer`
  --> a.yaml:4:5
   |
 4 |     pfad: a
   |     ^^^^
-  = key: sft.tokenizer.pfad
+  = key: try.tokenizer.pfad
 help: known keys: `path`, `vocab_size`
 
 error: expected one of `plain`, `focal`, found string `focl`
@@ -192,61 +192,61 @@ error: expected one of `plain`, `focal`, found string `focl`
   |
 5 |   loss: {kind: focl, gamma: 1}
   |                ^^^^
-  = key: sft.loss.kind
+  = key: try.loss.kind
 help: did you mean `focal`?",
     );
-    Project::with("a.yaml", "sft:\n  loss: {kind: focal, scale: 1}\n").fails(
-        "error: missing key `gamma` in `sft.loss`
+    Project::with("a.yaml", "try:\n  loss: {kind: focal, scale: 1}\n").fails(
+        "error: missing key `gamma` in `try.loss`
  --> a.yaml:2:3
   |
 2 |   loss: {kind: focal, scale: 1}
   |   ^^^^
-  = key: sft.loss.gamma
+  = key: try.loss.gamma
   = expected: a number
 
-error: unknown key `scale` in `sft.loss`
+error: unknown key `scale` in `try.loss`
  --> a.yaml:2:23
   |
 2 |   loss: {kind: focal, scale: 1}
   |                       ^^^^^
-  = key: sft.loss.scale
+  = key: try.loss.scale
 help: known keys: `kind`, `gamma`",
     );
 }
 
 #[test]
 fn a_misspelt_required_key_is_one_fault() {
-    Project::with("a.toml", "[sft.tokenizer]\npahts = 'x'\npaht = 'x'\n")
-        .set("sft.tokenizer.pahts=null")
+    Project::with("a.toml", "[try.tokenizer]\npahts = 'x'\npaht = 'x'\n")
+        .set("try.tokenizer.pahts=null")
         .fails(
-            "error: unknown key `paht` in `sft.tokenizer`
+            "error: unknown key `paht` in `try.tokenizer`
  --> a.toml:3:1
   |
 3 | paht = 'x'
   | ^^^^
-  = key: sft.tokenizer.paht
+  = key: try.tokenizer.paht
 help: did you mean `path`?
 
-error: unknown key `pahts` in `sft.tokenizer`
-  --> override 1: sft.tokenizer.pahts=null
-  = key: sft.tokenizer.pahts
+error: unknown key `pahts` in `try.tokenizer`
+  --> override 1: try.tokenizer.pahts=null
+  = key: try.tokenizer.pahts
 help: known keys: `path`, `vocab_size`",
         );
 }
 
 #[test]
 fn all_phases_and_inputs_are_checked_in_one_go() {
-    let text = "phases = ['pretrain', 'sft']\n[global]\ndtype = 'fp8'\n[pretrain.training]\nsteps = 1\n[sft.training]\nbase_lr = '1e-4'\n";
+    let text = "phases = ['practise', 'try']\n[global]\ndtype = 'fp8'\n[practise.training]\nsteps = 1\n[try.training]\nbase_lr = '1e-4'\n";
     let project = Project::with("a.toml", text)
-        .set("sft.trainig.x=3")
-        .set("stf.training.note=1")
+        .set("try.trainig.x=3")
+        .set("tyr.training.note=1")
         .variable("HOST_DEVICE", "tpu");
     project.fails(
-        "error: unknown phase `stf` in an override's key
-  --> override 2: stf.training.note=1
-  = key: stf.training.note
-  = expected: a key that begins with one of `pretrain`, `sft`, `global`
-help: did you mean `sft`?
+        "error: unknown phase `tyr` in an override's key
+  --> override 2: tyr.training.note=1
+  = key: tyr.training.note
+  = expected: a key that begins with one of `practise`, `try`, `global`
+help: did you mean `try`?
 
 error: expected one of `float32`, `bfloat16`, `float16`, `float64`, found string `fp8`
  --> a.toml:3:9
@@ -259,12 +259,12 @@ error: expected `auto`, `cpu`, `cuda` or `cuda:N`, found string `tpu`
   --> environment HOST_DEVICE=tpu
   = key: global.device
 
-error: unknown key `steps` in `pretrain.training`
+error: unknown key `steps` in `practise.training`
  --> a.toml:5:1
   |
 5 | steps = 1
   | ^^^^^
-  = key: pretrain.training.steps
+  = key: practise.training.steps
 help: known keys: `total_steps`, `warmup_steps`, `base_lr`, `betas`, `eval_batches`, `optimizer`, `keep`, `save_best`, `note`
 
 error: expected a number, found string `1e-4`
@@ -272,11 +272,11 @@ error: expected a number, found string `1e-4`
   |
 7 | base_lr = '1e-4'
   |           ^^^^^^
-  = key: sft.training.base_lr
+  = key: try.training.base_lr
 
-error: unknown key `trainig` in `sft`
-  --> override 1: sft.trainig.x=3
-  = key: sft.trainig
+error: unknown key `trainig` in `try`
+  --> override 1: try.trainig.x=3
+  = key: try.trainig
 help: did you mean `training`?",
     );
     let errors = resolve(&project.request, &project.catalogue).unwrap_err();
@@ -285,7 +285,7 @@ help: did you mean `training`?",
 
 #[test]
 fn global_values_are_checked_and_spelled_one_way() {
-    let text = "[sft]
+    let text = "[try]
 [global]
 run_name = 'a/b'
 output_dir = ''
@@ -337,27 +337,27 @@ error: expected `auto`, `cpu`, `cuda` or `cuda:N`, found string `cuda:x`
     );
     let plan = Project::with(
         "a.toml",
-        "[sft]\n[global]\ndtype = 'BF16'\namp_dtype = 'fp32'\ndevice = 'CUDA:1'\n",
+        "[try]\n[global]\ndtype = 'BF16'\namp_dtype = 'fp32'\ndevice = 'CUDA:1'\n",
     )
     .plan();
     assert_eq!(
         plan.global,
         Global { dtype: "bfloat16".into(), device: "cuda:1".into(), ..Global::default() }
     );
-    let plan = Project::with("a.yaml", "sft:\n").plan();
+    let plan = Project::with("a.yaml", "try:\n").plan();
     assert_eq!(plan.global, Global::default());
 }
 
 #[test]
 fn yaml_aliases_are_reported_where_they_are_used() {
-    let text = "phases: [pretrain]\npretrain: {training: &t {total_steps: 1}, data: *t}\n";
+    let text = "phases: [practise]\npractise: {training: &t {total_steps: 1}, data: *t}\n";
     Project::with("a.yaml", text).fails(
-        "error: unknown key `total_steps` in `pretrain.data`
+        "error: unknown key `total_steps` in `practise.data`
  --> a.yaml:2:49
   |
-2 | pretrain: {training: &t {total_steps: 1}, data: *t}
+2 | practise: {training: &t {total_steps: 1}, data: *t}
   |                                                 ^^
-  = key: pretrain.data.total_steps
-help: `total_steps` belongs under `pretrain.training`",
+  = key: practise.data.total_steps
+help: `total_steps` belongs under `practise.training`",
     );
 }
