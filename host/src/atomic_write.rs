@@ -7,9 +7,16 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+/// The operating system's words without the `(os error 2)` behind them.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let reason = text.split(" (os error").next().unwrap_or(&text);
+    if error.raw_os_error().is_some() { reason.to_lowercase() } else { reason.to_owned() }
+}
+
 /// An I/O error with what was being done to which path.
 pub fn at(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> io::Error {
-    move |e| io::Error::new(e.kind(), format!("{doing} `{}`: {e}", path.display()))
+    move |e| io::Error::new(e.kind(), format!("{doing} `{}`: {}", path.display(), reason(&e)))
 }
 
 /// Writes a small file atomically.

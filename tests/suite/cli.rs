@@ -38,7 +38,7 @@ fn help_and_version_need_no_plugin() {
 
     Arguments:
       [KEY=VALUE]...
-              Overrides as KEY=VALUE, by dotted path: `pretrain.training.base_lr=1e-3`
+              Overrides as KEY=VALUE, by dotted path: `PHASE.training.base_lr=1e-3`
 
     Options:
           --profile <NAME>

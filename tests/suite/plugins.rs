@@ -290,7 +290,7 @@ fn a_plugin_looked_at_by_name_and_by_file() {
     assert_snapshot!(project.host(["plugins", "inspect", "./nothing.so"]), @"
     exit: 1
     ----- stderr
-    error: refused: ./nothing.so: can't be read: No such file or directory (os error 2)
+    error: refused: ./nothing.so: can't be read: no such file or directory
     ");
     let greedy = third_party("greedy");
     assert_snapshot!(project.host(["plugins", "inspect", greedy.to_str().unwrap()]).code.unwrap(), @"1");

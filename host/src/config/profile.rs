@@ -19,7 +19,8 @@ use super::document::{Document, EXTENSIONS, Node};
 use super::error::{ConfigError, alike, listed, nearest};
 use super::layers::{Layer, Layered, Origin, Place};
 use super::schema::Schema;
-use super::source::{Source, io_reason};
+use super::source::Source;
+use crate::atomic_write::reason;
 
 /// The key under which a file describes itself as a profile.
 pub(super) const BLOCK: &str = "profile";
@@ -142,7 +143,7 @@ impl Profiles {
                 return self.unreadable.push(format!(
                     "`{}`: {}",
                     directory.display(),
-                    io_reason(&error)
+                    reason(&error)
                 ));
             }
         };

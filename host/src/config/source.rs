@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::error::{ConfigError, Location};
+use crate::atomic_write::reason;
 
 /// The longest source line shown whole; beyond it only the surroundings of the column are.
 const SHOWN_LINE_CHARS: usize = 160;
@@ -48,7 +49,7 @@ impl Source {
             std::io::ErrorKind::NotFound => missing_file(path),
             _ => ConfigError::new(
                 "config::unreadable_file",
-                format!("cannot read configuration file `{name}`: {}", io_reason(&error)),
+                format!("cannot read configuration file `{name}`: {}", reason(&error)),
             ),
         })?;
         match String::from_utf8(bytes) {
@@ -118,13 +119,6 @@ fn not_utf8(name: &str, error: &std::string::FromUtf8Error) -> ConfigError {
         format!("`{name}` is not UTF-8 text: invalid byte in line {line}"),
     )
     .help("save the file as UTF-8")
-}
-
-/// The operating system's words without the `(os error 2)` behind them.
-pub(super) fn io_reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let reason = text.split(" (os error").next().unwrap_or(&text);
-    reason.to_lowercase()
 }
 
 /// A long line's surroundings of a column, and how many characters stand before it there.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::{Event, Reader, Record};
+use crate::atomic_write::reason;
 
 struct Lines {
     path: PathBuf,
@@ -34,7 +35,7 @@ impl Lines {
         line.push('\n');
         self.file
             .write_all(line.as_bytes())
-            .map_err(|e| format!("writing {}: {e}", self.path.display()))
+            .map_err(|e| format!("writing `{}`: {}", self.path.display(), reason(&e)))
     }
 }
 

@@ -12,6 +12,7 @@ use sdk::PluginDescription;
 use sdk::abi::PluginRoot_Ref;
 
 use super::elf;
+use crate::atomic_write::reason;
 
 /// A library that passed every check.
 pub(super) struct Loaded {
@@ -25,7 +26,7 @@ pub(super) struct Loaded {
 /// # Errors
 /// A one-line reason.
 pub(super) fn load(path: &Path) -> Result<Loaded, String> {
-    let bytes = fs::read(path).map_err(|e| format!("can't be read: {e}"))?;
+    let bytes = fs::read(path).map_err(|e| format!("can't be read: {}", reason(&e)))?;
     elf::check(&bytes)?;
     let blake3 = blake3::hash(&bytes).to_hex().to_string();
     drop(bytes);

@@ -85,3 +85,13 @@ pub fn log_reports(reports: &[&SourceReport]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_version_of_candle_is_that_of_the_lock_file() {
+        let lock = include_str!("../../../Cargo.lock");
+        let entry = format!("name = \"candle-core\"\nversion = \"{}\"", super::CANDLE_VERSION);
+        assert!(lock.contains(&entry), "CANDLE_VERSION is out of date");
+    }
+}
