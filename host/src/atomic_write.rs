@@ -26,6 +26,7 @@ pub fn at(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> io::Error {
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = path
         .with_file_name(format!(".tmp-{}", path.file_name().unwrap_or_default().to_string_lossy()));
+    crash_point();
     let written = File::create(&temporary)
         .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
         .map_err(at("writing", &temporary))
@@ -41,6 +42,7 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 /// # Errors
 /// With the path and what was being done.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    crash_point();
     fs::rename(from, to).map_err(at("renaming to", to))?;
     sync_directory(to.parent().unwrap_or(Path::new(".")))
 }
@@ -56,4 +58,44 @@ pub fn sync_directory(directory: &Path) -> io::Result<()> {
             .map_err(at("flushing", directory))?;
     }
     Ok(())
+}
+
+/// A moment at which tests let the process end: before each change of what is on disk.
+pub(crate) fn crash_point() {
+    #[cfg(test)]
+    crash::pass();
+}
+
+#[cfg(test)]
+pub(crate) mod crash {
+    //! Ends a piece of work at the n-th change of the disk, as a kill does: by unwinding, so that
+    //! no code that cleans up after an error runs.
+
+    use std::cell::Cell;
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+    thread_local! {
+        static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+
+    struct Crash;
+
+    pub(super) fn pass() {
+        match LEFT.get() {
+            Some(0) => resume_unwind(Box::new(Crash)),
+            left => LEFT.set(left.map(|n| n - 1)),
+        }
+    }
+
+    /// Runs `work` up to its change number `n`, from 0; whether it came to its end before.
+    pub(crate) fn at_change(n: usize, work: impl FnOnce()) -> bool {
+        LEFT.set(Some(n));
+        let result = catch_unwind(AssertUnwindSafe(work));
+        LEFT.set(None);
+        match result {
+            Ok(()) => true,
+            Err(payload) if payload.is::<Crash>() => false,
+            Err(payload) => resume_unwind(payload),
+        }
+    }
 }

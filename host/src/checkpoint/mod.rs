@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use reader::{Restored, newest};
 pub use tensors::{TensorFile, hash_file, read_tensors, write_tensors};
-pub use writer::{Written, retain, write};
+pub use writer::{Written, recover, repoint, retain, write};
 
 /// Version of the layout.
 pub const SCHEMA: u32 = 1;

@@ -11,7 +11,7 @@ use safetensors::{Dtype, SafeTensors, View};
 use sdk::{DType, TensorHandle};
 
 use super::FileDigest;
-use crate::atomic_write::at;
+use crate::atomic_write::{at, crash_point};
 
 /// One tensor to be written.
 pub struct TensorFile<'a>(pub &'a TensorHandle);
@@ -51,6 +51,7 @@ pub fn write_tensors<'a>(
     tensors: impl IntoIterator<Item = (&'a str, &'a TensorHandle)>,
 ) -> io::Result<FileDigest> {
     let views = tensors.into_iter().map(|(name, tensor)| (name, TensorFile(tensor)));
+    crash_point();
     safetensors::serialize_to_file(views, None, path).map_err(|e| at("writing", path)(as_io(e)))?;
     File::open(path).and_then(|file| file.sync_all()).map_err(at("flushing", path))?;
     hash_file(path)

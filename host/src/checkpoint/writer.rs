@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use sdk::{StateDict, TensorHandle};
 
-use super::{FileDigest, Manifest, directory_name, hash_file, write_tensors};
-use crate::atomic_write::{self, at};
+use super::{FileDigest, Manifest, Restored, directory_name, hash_file, write_tensors};
+use crate::atomic_write::{self, at, crash_point};
 
 /// What was written.
 #[derive(Debug)]
@@ -86,7 +86,65 @@ fn replace_directory(new: &Path, old: &Path) -> io::Result<()> {
     atomic_write::rename(new, old)
 }
 
+/// Brings `checkpoints` into order after a process that was killed while writing there: a half
+/// written checkpoint goes, and one that was set aside for another of the same step comes back when
+/// that other never took its place.
+///
+/// # Errors
+/// With the path that could not be moved or removed.
+pub fn recover(checkpoints: &Path) -> io::Result<()> {
+    for name in names(checkpoints)? {
+        let path = checkpoints.join(&name);
+        if name.starts_with(".tmp-step-") {
+            remove_if_there(&path)?;
+        } else if name.starts_with("step-") && name.ends_with(".old") {
+            let place = path.with_extension("");
+            if place.exists() {
+                remove_if_there(&path)?;
+            } else {
+                atomic_write::rename(&path, &place)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Points `last`, and `best` when its checkpoint is there, at what training goes on from: the
+/// process that wrote the checkpoint may not have come to that, and a newer one may be damaged.
+///
+/// # Errors
+/// With the path that could not be written.
+pub fn repoint(restored: &Restored) -> io::Result<()> {
+    let Some(checkpoints) = restored.directory.parent() else { return Ok(()) };
+    let best = restored.manifest.best.as_ref().map(|best| best.step);
+    for (pointer, step) in [("last", Some(restored.manifest.step)), ("best", best)] {
+        let Some(name) = step.map(directory_name) else { continue };
+        let is_right = read_pointer(checkpoints, pointer).is_some_and(|found| found == name);
+        if !is_right && checkpoints.join(&name).is_dir() {
+            point(checkpoints, pointer, &name)?;
+        }
+    }
+    Ok(())
+}
+
+fn read_pointer(checkpoints: &Path, pointer: &str) -> Option<String> {
+    let name = fs::read_to_string(checkpoints.join(pointer)).ok()?;
+    Some(name.trim().to_owned())
+}
+
+/// Names of what lies in a directory that may not be there yet.
+fn names(directory: &Path) -> io::Result<Vec<String>> {
+    match fs::read_dir(directory) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(e) => Err(at("reading", directory)(e)),
+        Ok(entries) => {
+            Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+        }
+    }
+}
+
 fn remove_if_there(directory: &Path) -> io::Result<()> {
+    crash_point();
     match fs::remove_dir_all(directory) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(at("removing", directory)(e)),
         _ => Ok(()),
@@ -102,17 +160,10 @@ fn point(checkpoints: &Path, pointer: &str, name: &str) -> io::Result<()> {
 /// # Errors
 /// With the path that could not be removed.
 pub fn retain(checkpoints: &Path, keep: usize) -> io::Result<()> {
-    let named: Vec<String> = ["last", "best"]
-        .iter()
-        .filter_map(|pointer| fs::read_to_string(checkpoints.join(pointer)).ok())
-        .map(|name| name.trim().to_owned())
-        .collect();
-    let mut names: Vec<String> = fs::read_dir(checkpoints)
-        .map_err(at("reading", checkpoints))?
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name.starts_with("step-") && !name.ends_with(".old"))
-        .collect();
+    let named: Vec<String> =
+        ["last", "best"].iter().filter_map(|pointer| read_pointer(checkpoints, pointer)).collect();
+    let mut names = names(checkpoints)?;
+    names.retain(|name| name.starts_with("step-") && !name.ends_with(".old"));
     names.sort_by_key(|name| name.trim_start_matches("step-").parse::<u64>().unwrap_or(u64::MAX));
     let n_old = names.len().saturating_sub(keep.max(1));
     for name in names.into_iter().take(n_old).filter(|name| !named.contains(name)) {
@@ -136,4 +187,93 @@ pub(super) fn verify(path: &Path, expected: &FileDigest) -> io::Result<()> {
         io::ErrorKind::InvalidData,
         format!("`{}` is damaged: {what}", path.display()),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::atomic_write::crash;
+    use crate::checkpoint::{BestSoFar, SCHEMA, newest};
+
+    fn state(value: f32) -> StateDict {
+        let mut state = StateDict::default();
+        for name in ["model/w", "optimizer/m/w"] {
+            let tensor = TensorHandle::from_vec(vec![value; 3], &[3]).unwrap();
+            state.tensors.insert(name.into(), tensor);
+        }
+        state.values.insert("t".into(), value.into());
+        state
+    }
+
+    fn manifest(step: u64, best: u64) -> Manifest {
+        Manifest {
+            schema: SCHEMA,
+            phase: "p".into(),
+            plugin: "p".into(),
+            plugin_version: "0.1.0".into(),
+            state_version: 1,
+            step,
+            best: Some(BestSoFar { step: best, value: Some(0.5) }),
+            files: BTreeMap::new(),
+        }
+    }
+
+    /// Step and content of what training would go on from, and what the pointers name.
+    fn found(checkpoints: &Path) -> (u64, f64, Option<String>, Option<String>) {
+        recover(checkpoints).unwrap();
+        let (restored, damaged) = newest(checkpoints).unwrap();
+        assert!(damaged.is_empty(), "{damaged:?}");
+        let restored = restored.unwrap();
+        repoint(&restored).unwrap();
+        let pointer = |name| read_pointer(checkpoints, name);
+        let value = restored.state.values["t"].as_f64().unwrap();
+        (restored.manifest.step, value, pointer("last"), pointer("best"))
+    }
+
+    /// Ends the writing of a checkpoint at each change of the disk in turn. What is there then is
+    /// the checkpoint before or the new one, whole, and the pointers agree with it.
+    fn crash_everywhere(step: u64) {
+        let named = |step| Some(directory_name(step));
+        for n in 0.. {
+            let directory = tempfile::tempdir().unwrap();
+            let checkpoints = directory.path();
+            for (step, best) in [(1, 1), (2, 1)] {
+                write(checkpoints, &state(step as f32), manifest(step, best), best == step)
+                    .unwrap();
+            }
+            let is_done = crash::at_change(n, || {
+                write(checkpoints, &state(9.0), manifest(step, step), true).unwrap();
+                retain(checkpoints, 1).unwrap();
+            });
+            let (found, is_new) = match found(checkpoints) {
+                (2, 2.0, last, best) => {
+                    assert_eq!((last, best), (named(2), named(1)), "at change {n}");
+                    (2, false)
+                }
+                (found, 9.0, last, best) => {
+                    assert_eq!((last, best), (named(step), named(step)), "at change {n}");
+                    (found, true)
+                }
+                other => panic!("at change {n}: {other:?}"),
+            };
+            assert!(found == 2 || found == step, "at change {n}");
+            let left: Vec<String> = names(checkpoints).unwrap();
+            let odd = left.iter().find(|name| name.ends_with(".old") || name.contains("tmp-step"));
+            assert_eq!(odd, None, "at change {n}");
+            if is_done {
+                assert!(is_new && n > 8, "{n} changes are too few to have looked at all");
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn a_crash_at_any_moment_leaves_the_checkpoint_before_or_the_new_one() {
+        crash_everywhere(3);
+    }
+
+    #[test]
+    fn a_crash_while_a_step_is_written_again_loses_nothing() {
+        crash_everywhere(2);
+    }
 }

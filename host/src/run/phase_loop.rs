@@ -320,11 +320,13 @@ pub(super) fn find_checkpoint(
     stream: &EventStream,
 ) -> Result<Option<Restored>, RunError> {
     let checkpoints = directory.checkpoints();
+    checkpoint::recover(&checkpoints)?;
     let (restored, damaged) =
         checkpoint::newest(&checkpoints).map_err(at("resuming from", &checkpoints))?;
     for damage in damaged {
         let message = format!("{damage}; going on from the checkpoint before it");
         stream.emit(Event::Warning { message });
     }
+    restored.as_ref().map_or(Ok(()), checkpoint::repoint)?;
     Ok(restored)
 }
