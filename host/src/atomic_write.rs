@@ -44,7 +44,9 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     crash_point();
     fs::rename(from, to).map_err(at("renaming to", to))?;
-    sync_directory(to.parent().unwrap_or(Path::new(".")))
+    // The parent of a bare name is the empty path, which names no directory.
+    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty());
+    sync_directory(parent.unwrap_or(Path::new(".")))
 }
 
 /// Flushes a directory's entries.

@@ -31,7 +31,11 @@ pub enum Command {
     #[command(subcommand)]
     Config(Config),
     /// Generate text from a trained run
-    Generate(Generate),
+    Generate(Box<Generate>),
+    /// Talk with a trained run
+    Chat(Chat),
+    /// Write a trained run's weights in the formats of other tools
+    Export(Export),
 }
 
 /// What to run: shared by all commands that resolve a configuration.
@@ -70,6 +74,9 @@ pub struct Selection {
     /// Where run directories are made
     #[arg(long, value_name = "DIR", help_heading = "Shared settings")]
     pub output_dir: Option<String>,
+    /// Start from what a run handed on, from a checkpoint, or from a file with weights
+    #[arg(long, value_name = "RUN|PATH", help_heading = "Shared settings")]
+    pub init_from: Option<String>,
     /// Overrides as KEY=VALUE, by dotted path: `PHASE.training.base_lr=1e-3`
     #[arg(value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
@@ -147,35 +154,125 @@ pub enum Config {
     Validate(Selection),
 }
 
-/// `host generate`.
+/// Which finished phase: shared by all commands that use what a run trained.
 #[derive(Debug, Args)]
-pub struct Generate {
-    /// What to answer or to continue; `-` reads standard input
-    pub prompt: String,
+pub struct TrainedRun {
     /// The run: `last`, its name, or its directory
     #[arg(long, value_name = "RUN", default_value = "last")]
     pub run: String,
-    /// The phase of the run; the last one that can generate if not given
+    /// The phase of the run; the last one that can if not given
     #[arg(long, value_name = "PHASE")]
     pub phase: Option<String>,
-    /// Continue the text instead of answering it
-    #[arg(long)]
-    pub raw: bool,
-    /// Tokens at most
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    pub max_new_tokens: usize,
-    /// 0 takes the likeliest token each time
-    #[arg(long, value_name = "T", default_value_t = 0.0)]
-    pub temperature: f64,
-    /// Seed of the draws
-    #[arg(long, value_name = "N", default_value_t = 42)]
-    pub seed: u64,
     /// Where run directories are
     #[arg(long, value_name = "DIR", default_value = "runs", env = "HOST_OUTPUT_DIR")]
     pub output_dir: PathBuf,
-    /// As JSON
+}
+
+/// How tokens are chosen; what is left out is as the phase's settings say.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+pub struct Sampling {
+    /// Tokens at most
+    #[arg(long, value_name = "N")]
+    pub max_new_tokens: Option<usize>,
+    /// 0 takes the likeliest token each time
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    pub temperature: Option<f64>,
+    /// Draw from the N likeliest tokens only; 0 from all
+    #[arg(long, value_name = "N")]
+    pub top_k: Option<usize>,
+    /// Draw from the fewest tokens whose probabilities sum to P
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub top_p: Option<f64>,
+    /// Make tokens that are there already less likely; 1 changes nothing
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    pub repetition_penalty: Option<f64>,
+    /// Never choose the token with this id; may be given many times
+    #[arg(long = "ban", value_name = "ID")]
+    pub banned_tokens: Vec<u32>,
+    /// End at the token with this id; may be given many times
+    #[arg(long = "stop", value_name = "ID")]
+    pub stop_tokens: Vec<u32>,
+    /// Seed of the draws
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub seed: u64,
+    /// Run the whole context anew for each token: slower, the same text
+    #[arg(long)]
+    pub no_kv_cache: bool,
+}
+
+/// The system message of a conversation.
+#[derive(Debug, Args)]
+pub struct System {
+    /// Instructions that stand before the conversation
+    #[arg(long, value_name = "TEXT", conflicts_with = "system_file")]
+    pub system: Option<String>,
+    /// The same from a file
+    #[arg(long, value_name = "FILE")]
+    pub system_file: Option<PathBuf>,
+}
+
+/// `host generate`.
+#[derive(Debug, Args)]
+pub struct Generate {
+    /// What to answer or to continue; `-`, or none and a pipe, reads standard input
+    pub prompt: Option<String>,
+    /// Whose model.
+    #[command(flatten)]
+    pub trained: TrainedRun,
+    /// Continue the text instead of answering it
+    #[arg(long, conflicts_with_all = ["system", "system_file"])]
+    pub raw: bool,
+    /// Before the prompt.
+    #[command(flatten)]
+    pub system: System,
+    /// As JSON, once the text is complete
     #[arg(long)]
     pub json: bool,
+    /// With `--json`: each token's probability, and its attention in this layer, from 0
+    #[arg(long, value_name = "LAYER", requires = "json")]
+    pub trace_layer: Option<usize>,
+    /// How.
+    #[command(flatten)]
+    pub sampling: Sampling,
+}
+
+/// `host chat`.
+#[derive(Debug, Args)]
+#[command(after_help = "Ctrl-C ends an answer; /exit or Ctrl-D the chat; /help lists the rest.")]
+pub struct Chat {
+    /// Whose model.
+    #[command(flatten)]
+    pub trained: TrainedRun,
+    /// Before the conversation.
+    #[command(flatten)]
+    pub system: System,
+    /// How.
+    #[command(flatten)]
+    pub sampling: Sampling,
+}
+
+/// `host export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The run: `last`, its name, or its directory
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub run: String,
+    /// The phase of the run; the last one that can if not given
+    #[arg(long, value_name = "PHASE")]
+    pub phase: Option<String>,
+    /// `safetensors`, or a format of the phase's plugin, such as `hf` and `gguf`
+    #[arg(long, value_name = "FORMAT", default_value = "safetensors")]
+    pub format: String,
+    /// The directory to make; `exports/PHASE-FORMAT` in the run's if not given
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Replace the directory when it is there
+    #[arg(long)]
+    pub force: bool,
+    /// Where run directories are
+    #[arg(long, value_name = "DIR", default_value = "runs", env = "HOST_OUTPUT_DIR")]
+    pub output_dir: PathBuf,
 }
 
 /// The process's arguments with `_` for `-` in flag names, so that both spellings do.

@@ -88,6 +88,7 @@ mod context;
 mod describe;
 mod device;
 mod error;
+mod generate;
 mod generator;
 mod registration;
 mod state;
@@ -105,14 +106,20 @@ pub use error::{Error, Result};
 pub use generator::{Generator, Position};
 pub use state::{StateDict, StateVisitor, Stateful};
 pub use tensor::{Element, TensorHandle, contiguous_strides};
-pub use trainer::{
-    Best, Evaluation, GenerateReply, GenerateRequest, Goal, Metrics, Schedule, StepReport, Trainer,
+pub use generate::{
+    ChatMessage, ChatRole, ExportRequest, GenerateReply, GenerateRequest, GeneratedToken,
+    StopReason, TextGenerator,
 };
+pub use trainer::{Best, Evaluation, Goal, Metrics, Schedule, StepReport, Trainer};
 
 /// What a trainer may be able to do beyond training. Names are stable; new ones may come.
 pub mod capability {
-    /// [`Trainer::generate`](crate::Trainer::generate) makes text from the artifacts.
+    /// [`Trainer::text_generator`](crate::Trainer::text_generator) makes text from the artifacts.
     pub const GENERATE: &str = "generate";
+
+    /// [`Trainer::export`](crate::Trainer::export) writes the artifacts in the format whose name
+    /// follows this: `export/hf`.
+    pub const EXPORT: &str = "export/";
 }
 
 /// Keys that belong to the host's `global` block; a section that holds one is refused.

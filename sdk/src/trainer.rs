@@ -11,6 +11,7 @@ use crate::artifact::{Artifact, Artifacts};
 use crate::context::PhaseContext;
 use crate::device::{DType, DeviceKind};
 use crate::error::{Error, Result};
+use crate::generate::{ExportRequest, TextGenerator};
 use crate::state::Stateful;
 
 /// Named numbers. The host puts `train/` or `val/` in front of the names.
@@ -109,19 +110,36 @@ pub trait Trainer: Stateful + Sized + Send + 'static {
         Ok(Vec::new())
     }
 
-    /// Text from the artifacts of a finished phase; for trainers that declare
-    /// [`crate::capability::GENERATE`]. Pieces go out through [`PhaseContext::text`] as they come.
+    /// What makes text from the artifacts of a finished phase; for trainers that declare
+    /// [`crate::capability::GENERATE`]. Opened once, then asked as often as the user likes.
     ///
     /// # Errors
-    /// When the artifacts don't hold a model, or the prompt doesn't fit it.
-    fn generate(
+    /// When the artifacts don't hold a model.
+    fn text_generator(
         config: &Self::Config,
         given: &Artifacts,
-        request: &GenerateRequest,
         cx: &PhaseContext,
-    ) -> Result<GenerateReply> {
-        let _ = (config, given, request, cx);
+    ) -> Result<Box<dyn TextGenerator>> {
+        let _ = (config, given, cx);
         Err(Error::new("capability::missing", "this trainer can't generate text"))
+    }
+
+    /// Writes the artifacts of a finished phase in a format of other tools; for trainers that
+    /// declare it as [`crate::capability::EXPORT`] and its name, as in `export/hf`.
+    ///
+    /// The host hands an empty directory, and puts it in its place when the call has succeeded.
+    ///
+    /// # Errors
+    /// When the artifacts can't be said in that format.
+    fn export(
+        config: &Self::Config,
+        given: &Artifacts,
+        request: &ExportRequest,
+        cx: &PhaseContext,
+    ) -> Result<()> {
+        let _ = (config, given, cx);
+        let message = format!("this trainer can't export as `{}`", request.format);
+        Err(Error::new("capability::missing", message))
     }
 }
 
@@ -223,33 +241,6 @@ pub enum Evaluation {
     Periodic,
     /// After the last step; the place for thorough measurements.
     Final,
-}
-
-/// What text is wanted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct GenerateRequest {
-    /// The text to continue, or the user's turn when `chat` is set.
-    pub prompt: String,
-    /// Whether the prompt is a user's turn to be answered (true) or text to be continued (false);
-    /// none leaves it to what the model was trained for.
-    pub chat: Option<bool>,
-    /// Tokens at most.
-    pub max_new_tokens: usize,
-    /// 0 takes the likeliest token each time.
-    pub temperature: f64,
-    /// Seed of the draws.
-    pub seed: u64,
-}
-
-/// What was generated.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GenerateReply {
-    /// The text, without the prompt.
-    pub text: String,
-    /// Tokens generated, the stop token not counted.
-    pub tokens: usize,
-    /// Why it ended: `stop` (stop token) or `length`.
-    pub stop_reason: String,
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ fn help_and_version_need_no_plugin() {
       plugins   See which plugins there are
       config    Check a configuration without running it
       generate  Generate text from a trained run
+      chat      Talk with a trained run
+      export    Write a trained run's weights in the formats of other tools
 
     Options:
       -h, --help     Print help
@@ -268,7 +270,8 @@ fn profiles_are_listed_by_group_with_what_they_do() {
         "output_dir": "runs",
         "run_name": null,
         "max_steps": null,
-        "keep_checkpoints": 3
+        "keep_checkpoints": 3,
+        "init_from": null
       },
       "phases": [
         "linreg"

@@ -264,7 +264,8 @@ fn settings_are_kept_with_their_origins() {
         "output_dir": "runs",
         "run_name": null,
         "max_steps": 20,
-        "keep_checkpoints": 1
+        "keep_checkpoints": 1,
+        "init_from": null
       },
       "phases": [
         "stress",

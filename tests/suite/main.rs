@@ -17,6 +17,9 @@ mod lifecycle;
 /// Stopping and going on: the same bits as without the stop.
 mod resume;
 
+/// What is done with a finished run: text from it, exports of it, runs that start from it.
+mod trained;
+
 /// The first-party trainers in the host: reproducible, resumable, in a pipeline.
 mod gpt;
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -108,6 +108,7 @@ impl Project {
         command.args(args).current_dir(self.path("")).env_clear();
         command.env("PATH", "/usr/bin:/bin").env("NO_COLOR", "1");
         command.env("HOME", self.home("")).env("XDG_CONFIG_HOME", self.home("config"));
+        command.env("HOST_CACHE_DIR", root.join("cache"));
         command.env("TMPDIR", root.join("tmp")).env("HOST_PLUGIN_PATH", self.plugin_path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -128,6 +129,26 @@ impl Project {
     /// When it can't be started.
     pub fn start(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Running {
         self.spawn(self.command(args))
+    }
+
+    /// Runs the host with `input` on its standard input.
+    ///
+    /// # Panics
+    /// When it does not come to an end in four minutes.
+    #[track_caller]
+    pub fn host_told(
+        &self,
+        args: impl IntoIterator<Item = impl AsRef<OsStr>>,
+        input: impl AsRef<[u8]>,
+    ) -> Output {
+        let mut command = self.command(args);
+        let (reader, mut writer) = std::io::pipe().expect("the system has pipes");
+        command.stdin(reader);
+        let running = self.spawn(command);
+        // A host that ends early closes its end: what it didn't read is of no interest.
+        let _ = writer.write_all(input.as_ref());
+        drop(writer);
+        running.finish()
     }
 
     /// Runs the host with a standard output that nobody reads: every write to it fails.

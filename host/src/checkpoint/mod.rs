@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use reader::{Restored, newest};
+pub use reader::{Restored, newest, read};
 pub use tensors::{TensorFile, hash_file, read_tensors, write_tensors};
 pub use writer::{Written, recover, repoint, retain, write};
 

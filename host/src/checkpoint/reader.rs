@@ -56,7 +56,11 @@ fn candidates(checkpoints: &Path) -> Vec<PathBuf> {
     found.into_iter().map(|(_, path)| path).collect()
 }
 
-fn read(directory: &Path) -> io::Result<Restored> {
+/// One checkpoint, whole.
+///
+/// # Errors
+/// With the path, when a file is missing or its content is not what was written.
+pub fn read(directory: &Path) -> io::Result<Restored> {
     let invalid = |e: String| io::Error::new(io::ErrorKind::InvalidData, e);
     let manifest = directory.join("manifest.json");
     let text = fs::read(&manifest).map_err(at("reading", &manifest))?;

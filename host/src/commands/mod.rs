@@ -1,11 +1,15 @@
 //! One file a command: from flags to a call of the library, and its result to the terminal.
 
+mod chat;
 mod config;
+mod export;
 mod generate;
 mod plugins;
 mod profiles;
 mod run;
 mod selection;
+mod streaming;
+mod trained;
 
 use std::io::Write;
 
@@ -14,6 +18,9 @@ use crate::run::RunError;
 
 /// Exit code of a run that was stopped on request after a checkpoint (`EX_TEMPFAIL`).
 pub const STOPPED: u8 = 75;
+
+/// Exit code when whoever read standard output has had enough: a choice, not an error.
+const STOPPED_BY_READER: u8 = 0;
 
 /// Does what was typed; returns the exit code.
 ///
@@ -25,7 +32,9 @@ pub fn dispatch(cli: Cli) -> Result<u8, RunError> {
         Command::Profiles(command) => profiles::exec(command),
         Command::Plugins(command) => plugins::exec(command),
         Command::Config(command) => config::exec(&command),
-        Command::Generate(command) => generate::exec(command),
+        Command::Generate(command) => generate::exec(*command),
+        Command::Chat(command) => chat::exec(command),
+        Command::Export(command) => export::exec(command),
     }
 }
 

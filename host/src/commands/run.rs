@@ -106,6 +106,7 @@ fn summary(outcome: &Outcome) -> String {
         let prompt = phase.example_prompt.as_deref().unwrap_or("PROMPT");
         let program = std::env::args().next().unwrap_or_else(|| "host".to_owned());
         let _ = writeln!(text, "try it: {program} generate --run {run} {}", shell_quoted(prompt));
+        let _ = writeln!(text, "talk to it: {program} chat --run {run}");
     }
     text
 }

@@ -1,10 +1,13 @@
 //! From flags to a configuration request.
 
+use sdk::{ChatMessage, ChatRole, GenerateRequest};
 use serde_json::Value;
 
-use crate::cli::Selection;
+use crate::atomic_write::at;
+use crate::cli::{Sampling, Selection, System};
 use crate::config::{Flag, Request};
 use crate::registry::Registry;
+use crate::run::RunError;
 
 impl Selection {
     /// Whether anything says what to run.
@@ -21,8 +24,10 @@ impl Selection {
             ("--max-steps", "max_steps", &self.max_steps),
             ("--run-name", "run_name", &self.run_name),
             ("--output-dir", "output_dir", &self.output_dir),
+            ("--init-from", "init_from", &self.init_from),
         ];
-        let is_text = |key| matches!(key, "device" | "dtype" | "run_name" | "output_dir");
+        let is_text =
+            |key| matches!(key, "device" | "dtype" | "run_name" | "output_dir" | "init_from");
         let flags = flags.into_iter().filter_map(|(name, key, text)| {
             let text = text.as_deref()?;
             let number = serde_json::from_str(text).ok().filter(|_| !is_text(key));
@@ -39,6 +44,44 @@ impl Selection {
                 .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
                 .collect(),
         }
+    }
+}
+
+impl Sampling {
+    /// A request with what was typed; the rest is the phase's to say.
+    pub(super) fn request(&self) -> GenerateRequest {
+        let typed = |ids: &Vec<u32>| (!ids.is_empty()).then(|| ids.clone());
+        GenerateRequest {
+            max_new_tokens: self.max_new_tokens,
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            repetition_penalty: self.repetition_penalty,
+            banned_tokens: typed(&self.banned_tokens),
+            stop_tokens: typed(&self.stop_tokens),
+            seed: self.seed,
+            use_cache: !self.no_kv_cache,
+            ..GenerateRequest::default()
+        }
+    }
+}
+
+impl System {
+    /// The system message, when there is one.
+    ///
+    /// # Errors
+    /// When its file can't be read.
+    pub(super) fn read(&self) -> Result<Option<ChatMessage>, RunError> {
+        let text = match (&self.system, &self.system_file) {
+            (Some(text), _) => text.clone(),
+            (None, Some(path)) => std::fs::read_to_string(path).map_err(|e| {
+                let error = at("reading", path)(e);
+                RunError::Usage { message: error.to_string(), help: None }
+            })?,
+            (None, None) => return Ok(None),
+        };
+        let content = text.trim_end().to_owned();
+        Ok(Some(ChatMessage { role: ChatRole::System, content }))
     }
 }
 

@@ -51,6 +51,10 @@ pub struct Global {
     /// Checkpoints to keep of each phase, besides the best one.
     #[schemars(range(min = 1))]
     pub keep_checkpoints: usize,
+    /// What the phases start from, as if an earlier phase had handed it on: a run by its name or its
+    /// directory, a checkpoint's directory, or a file with weights.
+    #[schemars(length(min = 1))]
+    pub init_from: Option<String>,
 }
 
 impl Default for Global {
@@ -66,6 +70,7 @@ impl Default for Global {
             run_name: None,
             max_steps: None,
             keep_checkpoints: 3,
+            init_from: None,
         }
     }
 }

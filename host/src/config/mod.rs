@@ -92,6 +92,8 @@ pub struct KnownPhase {
     pub plugin: String,
     /// The JSON Schema (draft 2020-12) of its section.
     pub schema: Value,
+    /// The section with all its defaults, as far as it has some.
+    pub defaults: Value,
 }
 
 /// A profile that a plugin carries.
@@ -144,13 +146,30 @@ pub fn list_profiles(catalogue: &Catalogue) -> Vec<ProfileEntry> {
     entries
 }
 
+/// A section with what it leaves out.
+fn with_defaults(section: Value, defaults: &Value) -> Value {
+    let Value::Object(defaults) = defaults else { return section };
+    let Value::Object(mut section) = section else { return section };
+    for (key, default) in defaults {
+        let value = section.remove(key).map(|value| with_defaults(value, default));
+        section.insert(key.clone(), value.unwrap_or_else(|| default.clone()));
+    }
+    Value::Object(section)
+}
+
 fn entry(found: &Found, catalogue: &Catalogue, profiles: &Profiles) -> ProfileEntry {
     let request = Request { profile: Some(found.info.name.clone()), ..Request::default() };
     let plan = resolve::resolve(&request, catalogue, profiles);
     let mut info = found.info.clone();
     let mut phases = Vec::new();
     if let Ok(plan) = &plan {
-        let settings = plan.to_value();
+        let mut settings = plan.to_value();
+        for phase in &plan.phases {
+            if let Some(known) = catalogue.phase(&phase.phase) {
+                let section = settings[&phase.name].take();
+                settings[&phase.name] = with_defaults(section, &known.defaults);
+            }
+        }
         info.description = fill_placeholders(&info.description, &settings);
         info.notes = fill_placeholders(&info.notes, &settings);
         phases.extend(plan.phases.iter().map(|phase| phase.name.clone()));

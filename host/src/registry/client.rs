@@ -7,8 +7,8 @@ use sdk::abi::{
     Fault, PhaseBox, PluginRoot_Ref, RawArtifact, RawContext, Services, Services_TO, ServicesArc,
 };
 use sdk::{
-    Artifact, DeviceContext, Error, Evaluation, GenerateReply, GenerateRequest, Metrics, Schedule,
-    StateDict, StepReport, TensorHandle,
+    Artifact, DeviceContext, Error, Evaluation, ExportRequest, GenerateReply, GenerateRequest,
+    Metrics, Schedule, StateDict, StepReport, TensorHandle,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -183,7 +183,8 @@ impl PhaseClient {
         all_from_raw(plain(self.raw.artifacts())?)
     }
 
-    /// Text from the artifacts of a finished phase.
+    /// Text from the artifacts of a finished phase. The first request opens the model; later ones
+    /// need bring no artifacts.
     ///
     /// # Errors
     /// Those of the plugin.
@@ -193,9 +194,31 @@ impl PhaseClient {
         request: &GenerateRequest,
     ) -> Result<GenerateReply, Error> {
         let request = serde_json::to_string(request)?;
-        let name = RStr::from(sdk::capability::GENERATE);
-        let reply = self.raw.call(name, request.as_str().into(), all_to_raw(given));
-        Ok(serde_json::from_str(&plain(reply)?)?)
+        let reply = self.call(sdk::capability::GENERATE, &request, given)?;
+        Ok(serde_json::from_str(&reply)?)
+    }
+
+    /// Writes the artifacts of a finished phase in a format of the plugin's.
+    ///
+    /// # Errors
+    /// Those of the plugin.
+    pub fn export(
+        &mut self,
+        given: &[SharedArtifact],
+        request: &ExportRequest,
+    ) -> Result<(), Error> {
+        let capability = format!("{}{}", sdk::capability::EXPORT, request.format);
+        self.call(&capability, &serde_json::to_string(request)?, given).map(drop)
+    }
+
+    fn call(
+        &mut self,
+        capability: &str,
+        request: &str,
+        given: &[SharedArtifact],
+    ) -> Result<String, Error> {
+        let reply = self.raw.call(capability.into(), request.into(), all_to_raw(given));
+        Ok(plain(reply)?.into_string())
     }
 }
 

@@ -11,7 +11,7 @@ use sdk::{DeviceContext, PhaseDescription};
 use serde_json::{Map, Value};
 
 use super::services::StreamServices;
-use super::{Interrupt, RunError, device};
+use super::{Interrupt, RunError, device, initial};
 use crate::config::{
     Catalogue, ConfigError, ConfigErrors, KnownPhase, Plan, PlannedPhase, PluginProfile, Request,
     resolve,
@@ -25,6 +25,8 @@ pub struct Composed {
     pub plan: Plan,
     /// Where it computes.
     pub device: DeviceContext,
+    /// What the phases start from, before the first one hands anything on.
+    pub initial: Vec<SharedArtifact>,
     /// The phases, in order.
     pub phases: Vec<ComposedPhase>,
     /// Where the plugins' words go, once the run has a stream.
@@ -72,6 +74,7 @@ pub fn catalogue(registry: &Registry) -> Catalogue {
             phase: phase.phase.clone(),
             plugin: plugin.name.clone(),
             schema: phase.schema.clone(),
+            defaults: phase.defaults.clone(),
         });
         catalogue.plugin_profiles.extend(phase.profiles.iter().map(|profile| PluginProfile {
             plugin: plugin.name.clone(),
@@ -96,13 +99,18 @@ pub fn compose(
     let device = device::context(&plan.global);
     let mut composed = Composed {
         device,
+        initial: Vec::new(),
         phases: Vec::new(),
         stream: Arc::default(),
         interrupt: interrupt.clone(),
         plan,
     };
     let mut errors = Vec::new();
-    let mut upstream = Vec::new();
+    match initial(&composed.plan) {
+        Ok(artifacts) => composed.initial = artifacts,
+        Err(error) => errors.push(error),
+    }
+    let mut upstream = composed.initial.clone();
     for planned in composed.plan.phases.clone() {
         match compose_phase(&composed, &planned, registry, &mut upstream) {
             Ok(phase) => composed.phases.push(phase),
@@ -110,6 +118,12 @@ pub fn compose(
         }
     }
     if errors.is_empty() { Ok(composed) } else { Err(RunError::Config(ConfigErrors(errors))) }
+}
+
+fn initial(plan: &Plan) -> Result<Vec<SharedArtifact>, ConfigError> {
+    let Some(wanted) = &plan.global.init_from else { return Ok(Vec::new()) };
+    initial::load(plan.global.output_dir.as_ref(), wanted)
+        .map_err(|e| plan.section_error("global", "init_from", &e.message, e.help.as_deref()))
 }
 
 fn compose_phase(

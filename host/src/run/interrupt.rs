@@ -5,7 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether the run was asked to stop.
 #[derive(Clone, Debug, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
+pub struct Interrupt {
+    is_set: Arc<AtomicBool>,
+    /// Whether the next signal ends the process.
+    is_armed: Arc<AtomicBool>,
+}
 
 impl Interrupt {
     /// Listens for SIGINT, SIGTERM and SIGUSR1 from now on. A second SIGINT or SIGTERM ends the
@@ -19,14 +23,13 @@ impl Interrupt {
         use signal_hook::flag;
 
         let interrupt = Self::default();
-        let armed = Arc::new(AtomicBool::new(false));
         for (signal, code) in [(SIGINT, 130), (SIGTERM, 143)] {
             // Order matters: this one looks at the flag before the next one sets it.
-            flag::register_conditional_shutdown(signal, code, Arc::clone(&armed))?;
-            flag::register(signal, Arc::clone(&armed))?;
-            flag::register(signal, Arc::clone(&interrupt.0))?;
+            flag::register_conditional_shutdown(signal, code, Arc::clone(&interrupt.is_armed))?;
+            flag::register(signal, Arc::clone(&interrupt.is_armed))?;
+            flag::register(signal, Arc::clone(&interrupt.is_set))?;
         }
-        flag::register(SIGUSR1, Arc::clone(&interrupt.0))?;
+        flag::register(SIGUSR1, Arc::clone(&interrupt.is_set))?;
         Ok(interrupt)
     }
 
@@ -41,6 +44,12 @@ impl Interrupt {
 
     /// Whether the run was asked to stop.
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.is_set.load(Ordering::Relaxed)
+    }
+
+    /// Forgets that it was, when what was asked to stop was a part of the whole only.
+    pub fn clear(&self) {
+        self.is_set.store(false, Ordering::Relaxed);
+        self.is_armed.store(false, Ordering::Relaxed);
     }
 }

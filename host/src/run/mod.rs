@@ -5,6 +5,7 @@ mod compose;
 mod device;
 mod directory;
 mod environment;
+mod initial;
 mod interrupt;
 mod phase_loop;
 mod pipeline;

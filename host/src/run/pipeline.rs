@@ -152,7 +152,7 @@ fn run_phases(
     directory: &RunDirectory,
     stream: &EventStream,
 ) -> Result<(Status, Vec<PhaseSummary>), RunError> {
-    let mut given: Vec<SharedArtifact> = Vec::new();
+    let mut given: Vec<SharedArtifact> = composed.initial.clone();
     let mut summaries = Vec::new();
     let mut is_stale = false;
     let phases = std::mem::take(&mut composed.phases);

@@ -157,7 +157,8 @@ pub(crate) fn add_store(
     Ok(())
 }
 
-fn add_tensor(to: &mut [f32], gradient: &Tensor) -> candle_core::Result<()> {
+/// Adds one gradient of any type and device.
+pub(crate) fn add_tensor(to: &mut [f32], gradient: &Tensor) -> candle_core::Result<()> {
     if let Some(view) = crate::ops::View::of(gradient) {
         add_assign(to, view.slice());
         return Ok(());

@@ -38,6 +38,7 @@ mod handle;
 pub mod ops;
 mod parallel;
 mod params;
+mod peak;
 mod schedule;
 mod sink;
 

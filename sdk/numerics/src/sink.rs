@@ -9,7 +9,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use candle_core::{Result, Tensor, TensorId};
+use candle_core::backprop::GradStore;
+use candle_core::{Result, Tensor, TensorId, bail};
+
+use crate::gradients::add_tensor;
 
 /// Positions of the parameters by the id of their tensor.
 pub(crate) type Ids = Arc<HashMap<TensorId, usize>>;
@@ -72,6 +75,25 @@ pub(crate) fn accumulate(param: &Tensor, add: impl FnOnce(&mut [f32])) -> Result
     let mut gradient = vec![0.0; param.elem_count()];
     add(&mut gradient);
     Tensor::from_vec(gradient, param.shape(), param.device()).map(Some)
+}
+
+/// Adds the gradients of parameters that a tape inside of an operation found.
+///
+/// # Errors
+/// When it found one and no sink is installed, so that it would be lost.
+pub(crate) fn accumulate_store(store: &GradStore) -> Result<()> {
+    SINK.with_borrow_mut(|sink| {
+        let Some(sink) = sink else {
+            bail!("recomputed gradients need `Workers`: this thread has no place for them");
+        };
+        for (id, i) in sink.ids.iter() {
+            if let Some(gradient) = store.get_id(*id) {
+                add_tensor(&mut sink.buffers.values[*i], gradient)?;
+                sink.buffers.seen[*i] = true;
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Runs `f` on the buffers of this thread's sink.

@@ -17,6 +17,7 @@ use crate::artifact::Artifacts;
 use crate::capability;
 use crate::context::PhaseContext;
 use crate::error::{Error, Result};
+use crate::generate::{GenerateReply, GenerateRequest, TextGenerator};
 use crate::state::StateDict;
 use crate::trainer::{Evaluation, Trainer};
 
@@ -24,6 +25,8 @@ use crate::trainer::{Evaluation, Trainer};
 enum Stage<T> {
     Configured,
     Ready(T),
+    /// Not training, but asked for text.
+    Generating(Box<dyn TextGenerator>),
     Poisoned,
 }
 
@@ -45,6 +48,19 @@ impl<T: Trainer> Adapter<T> {
         Ok(serde_json::from_str(&self.config)?)
     }
 
+    /// Asks the generator, which the first request opens.
+    fn generate(&mut self, request: &GenerateRequest, given: &Artifacts) -> Result<GenerateReply> {
+        if matches!(self.stage, Stage::Configured) {
+            let generator = T::text_generator(&self.config()?, given, &self.cx)?;
+            self.stage = Stage::Generating(generator);
+        }
+        match &mut self.stage {
+            Stage::Generating(generator) => generator.generate(request, &self.cx),
+            Stage::Poisoned => Err(poisoned()),
+            _ => Err(Error::new("phase::order", "a phase that trains doesn't generate")),
+        }
+    }
+
     /// Runs `body` on the prepared trainer; a panic poisons the phase.
     fn ready<R>(
         &mut self,
@@ -54,12 +70,10 @@ impl<T: Trainer> Adapter<T> {
         let Self { stage, cx, .. } = self;
         let result = guard(entry, || match stage {
             Stage::Ready(trainer) => body(trainer, cx),
-            Stage::Configured => {
+            Stage::Configured | Stage::Generating(_) => {
                 Err(Error::new("phase::order", format!("`{entry}` before `prepare`")))
             }
-            Stage::Poisoned => {
-                Err(Error::new("phase::poisoned", "this phase panicked before and can't go on"))
-            }
+            Stage::Poisoned => Err(poisoned()),
         });
         self.poison_if_panicked(&result);
         result
@@ -140,17 +154,18 @@ impl<T: Trainer> Phase for Adapter<T> {
                 return Err(Error::new("capability::missing", format!("no capability `{name}`")));
             }
             let given: Artifacts = artifacts_from_raw(given)?;
-            match name.as_str() {
-                capability::GENERATE => {
-                    let request = serde_json::from_str(request.as_str())?;
-                    let reply = T::generate(&self.config()?, &given, &request, &self.cx)?;
-                    Ok(serde_json::to_string(&reply)?.into())
-                }
-                other => Err(Error::new(
-                    "capability::unknown",
-                    format!("this SDK doesn't know capability `{other}`"),
-                )),
+            let request = request.as_str();
+            if name.as_str() == capability::GENERATE {
+                let request = serde_json::from_str(request)?;
+                let reply = self.generate(&request, &given)?;
+                return Ok(serde_json::to_string(&reply)?.into());
             }
+            if name.as_str().starts_with(capability::EXPORT) {
+                T::export(&self.config()?, &given, &serde_json::from_str(request)?, &self.cx)?;
+                return Ok("null".into());
+            }
+            let message = format!("this SDK doesn't know capability `{name}`");
+            Err(Error::new("capability::unknown", message))
         });
         self.poison_if_panicked(&result);
         result
@@ -165,6 +180,10 @@ impl<T: Trainer> Drop for Adapter<T> {
             Ok(())
         });
     }
+}
+
+fn poisoned() -> Error {
+    Error::new("phase::poisoned", "this phase panicked before and can't go on")
 }
 
 thread_local! {

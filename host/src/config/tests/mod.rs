@@ -94,6 +94,7 @@ impl Project {
             phase: phase.into(),
             plugin: "toy".into(),
             schema: schema.clone(),
+            defaults: Value::Null,
         };
         let dir = tempfile::tempdir().unwrap();
         let catalogue = Catalogue {

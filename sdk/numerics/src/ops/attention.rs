@@ -10,7 +10,7 @@ use candle_core::{CpuStorage, CustomOp1, D, Device, Layout, Result, Shape, Tenso
 
 use super::dropout::{Mask, check};
 use super::product::{Mat, add_product};
-use super::{Rope, View, dropout, fill, fused, kernels, rope, slice, softmax};
+use super::{Compute, Rope, View, dropout, fill, fused, kernels, rope, slice, softmax};
 
 /// Queries that are worked on at once.
 const BLOCK: usize = 64;
@@ -47,44 +47,92 @@ pub fn causal_attention(
     p: f64,
     key: u64,
 ) -> Result<Tensor> {
-    check(p);
-    let (b, t, width) = qkv.dims3()?;
-    if n_heads == 0 || !width.is_multiple_of(3 * n_heads) {
-        bail!("a width of {width} is not that of q, k and v of {n_heads} heads");
+    Compute::Own.causal_attention(qkv, n_heads, tables, p, key)
+}
+
+impl Compute {
+    /// [`causal_attention`] in this precision.
+    ///
+    /// # Errors
+    /// As [`causal_attention`].
+    ///
+    /// # Panics
+    /// As [`causal_attention`].
+    pub fn causal_attention(
+        self,
+        qkv: &Tensor,
+        n_heads: usize,
+        tables: Option<&Rope>,
+        p: f64,
+        key: u64,
+    ) -> Result<Tensor> {
+        check(p);
+        let sizes = Sizes::of(qkv, n_heads, tables)?;
+        if fused(&[qkv]) {
+            let op = Attention {
+                sizes,
+                tables: tables.cloned(),
+                mask: (p > 0.0).then(|| Mask::new(p, key)),
+                compute: self,
+                log_sums: OnceLock::new(),
+            };
+            return qkv.contiguous()?.apply_op1(op);
+        }
+        let [q, k, v] = heads(qkv, sizes, tables)?; // (B, H, T, D)
+        let probs = self.causal_probs(&q, &k, 0)?; // (B, H, T, T)
+        let y = self.matmul(&dropout(&probs, p, key)?, &v)?; // (B, H, T, D)
+        self.rounded(&y.transpose(1, 2)?.reshape((sizes.b, sizes.t, sizes.c()))?)
     }
-    let (c, d) = (width / 3, width / 3 / n_heads);
-    if let Some(tables) = tables {
-        tables.check(d, t)?;
+
+    /// Probabilities of rotated queries, the first at position `first`, over rotated keys, later
+    /// keys masked with the lowest finite value: `(B, H, Q, D)` and `(B, H, T, D)` to
+    /// `(B, H, Q, T)`.
+    fn causal_probs(self, q: &Tensor, k: &Tensor, first: usize) -> Result<Tensor> {
+        let (n, t, d) = (q.dim(2)?, k.dim(2)?, q.dim(3)?);
+        let later = |i: usize| if i % t > first + i / t { f32::MIN } else { 0.0 };
+        let later = Tensor::from_vec((0..n * t).map(later).collect(), (n, t), &Device::Cpu)?
+            .to_dtype(q.dtype())?
+            .to_device(q.device())?;
+        let scores = (self.matmul(q, &k.transpose(D::Minus2, D::Minus1)?)? / (d as f64).sqrt())?;
+        softmax(&scores.broadcast_add(&later)?)
     }
-    if fused(&[qkv]) {
-        let mask = (p > 0.0).then(|| Mask::new(p, key));
-        let sizes = Sizes { b, t, h: n_heads, d };
-        let op = Attention { sizes, tables: tables.cloned(), mask, log_sums: OnceLock::new() };
-        return qkv.contiguous()?.apply_op1(op);
+}
+
+/// The probabilities that [`causal_attention`] weighs values with, before dropout, of the queries
+/// from position `first` on.
+///
+/// # Shapes
+/// - `qkv`: `(B, T, 3C)`, as [`causal_attention`] takes it
+/// - returns: `(B, H, T − first, T)`
+///
+/// # Errors
+/// As [`causal_attention`]; also when `first` is not below T.
+pub fn attention_probs(
+    qkv: &Tensor,
+    n_heads: usize,
+    tables: Option<&Rope>,
+    first: usize,
+) -> Result<Tensor> {
+    let sizes = Sizes::of(qkv, n_heads, tables)?;
+    if first >= sizes.t {
+        bail!("query {first} is not among {} positions", sizes.t);
     }
+    let [q, k, _] = heads(qkv, sizes, tables)?;
+    Compute::Own.causal_probs(&q.narrow(2, first, sizes.t - first)?.contiguous()?, &k, first)
+}
+
+/// q, k and v of all heads, q and k rotated: each `(B, H, T, D)`.
+fn heads(qkv: &Tensor, sizes: Sizes, tables: Option<&Rope>) -> Result<[Tensor; 3]> {
+    let Sizes { b, t, h, d } = sizes;
     let part = |i: usize| {
-        qkv.narrow(2, i * c, c)?.reshape((b, t, n_heads, d))?.transpose(1, 2)?.contiguous()
+        let part = qkv.narrow(2, i * sizes.c(), sizes.c())?.reshape((b, t, h, d))?;
+        part.transpose(1, 2)?.contiguous()
     };
     let turned = |x: Tensor| match tables {
         Some(tables) => rope(&x, tables, 0),
         None => Ok(x),
     };
-    let (q, k, v) = (turned(part(0)?)?, turned(part(1)?)?, part(2)?); // (B, H, T, D)
-    let probs = causal_probs(&q, &k)?; // (B, H, T, T)
-    let y = dropout(&probs, p, key)?.matmul(&v)?; // (B, H, T, D)
-    y.transpose(1, 2)?.reshape((b, t, c))
-}
-
-/// Probabilities of rotated queries over rotated keys, later keys masked with the lowest finite
-/// value: `(B, H, T, D)` twice to `(B, H, T, T)`.
-fn causal_probs(q: &Tensor, k: &Tensor) -> Result<Tensor> {
-    let (_, _, t, d) = q.dims4()?;
-    let later: Vec<f32> = (0..t * t).map(|i| if i % t > i / t { f32::MIN } else { 0.0 }).collect();
-    let later = Tensor::from_vec(later, (t, t), &Device::Cpu)?
-        .to_dtype(q.dtype())?
-        .to_device(q.device())?;
-    let scores = (q.matmul(&k.transpose(D::Minus2, D::Minus1)?)? / (d as f64).sqrt())?;
-    softmax(&scores.broadcast_add(&later)?)
+    Ok([turned(part(0)?)?, turned(part(1)?)?, part(2)?])
 }
 
 #[derive(Clone, Copy)]
@@ -96,6 +144,19 @@ struct Sizes {
 }
 
 impl Sizes {
+    /// Sizes of q, k and v side by side, for tables that fit them.
+    fn of(qkv: &Tensor, h: usize, tables: Option<&Rope>) -> Result<Self> {
+        let (b, t, width) = qkv.dims3()?;
+        if h == 0 || !width.is_multiple_of(3 * h) {
+            bail!("a width of {width} is not that of q, k and v of {h} heads");
+        }
+        let d = width / 3 / h;
+        if let Some(tables) = tables {
+            tables.check(d, t)?;
+        }
+        Ok(Self { b, t, h, d })
+    }
+
     fn c(self) -> usize {
         self.h * self.d
     }
@@ -105,6 +166,7 @@ struct Attention {
     sizes: Sizes,
     tables: Option<Rope>,
     mask: Option<Mask>,
+    compute: Compute,
     /// log Σ e^score of each (b, h, query).
     log_sums: OnceLock<Vec<f32>>,
 }
@@ -117,12 +179,12 @@ struct Head {
 }
 
 impl Attention {
-    /// Gathers one head out of the rows of qkv.
+    /// Gathers one head out of the rows of qkv, as products take it.
     fn head(&self, qkv: &[f32], b: usize, h: usize) -> Head {
         let Sizes { t, d, .. } = self.sizes;
         let c = self.sizes.c();
         let part = |which: usize| {
-            fill(t * d, |out| {
+            let mut part = fill(t * d, |out| {
                 for (position, out) in out.chunks_exact_mut(d).enumerate() {
                     let start = (b * t + position) * 3 * c + which * c + h * d;
                     let x = &qkv[start..start + d];
@@ -136,7 +198,9 @@ impl Attention {
                         }
                     }
                 }
-            })
+            });
+            self.compute.round(&mut part);
+            part
         };
         Head { q: part(0), k: part(1), v: part(2) }
     }
@@ -175,6 +239,7 @@ impl Attention {
                 if let Some(mask) = self.mask {
                     kernels::dropout_in_place(&mut row[..=i], mask, self.mask_start(b, h, i));
                 }
+                self.compute.round(&mut row[..=i]);
             }
             let y = &mut y[start * c..];
             add_product((n, d, end), Mat::rows(scores, end), Mat::rows(&head.v, d), y, c);
@@ -220,7 +285,10 @@ impl Attention {
                 }
                 kernels::attention_row_backward(&probs[..=i], &mut dprobs[..=i], self.scale());
             }
-            let weights: &[f32] = if self.mask.is_some() { dropped } else { probs };
+            let weights = if self.mask.is_some() { dropped } else { probs };
+            self.compute.round(weights);
+            self.compute.round(dprobs);
+            let weights: &[f32] = weights;
             add_product((end, d, n), Mat::rows(weights, end).t(), dys, &mut to.v, d);
             let dscores = Mat::rows(dprobs, end);
             let dq = &mut to.q[start * d..end * d];
@@ -257,6 +325,7 @@ impl CustomOp1 for Attention {
                 self.forward_head(&head, (bi, hi), &mut scores, y, log_sums);
             }
         }
+        self.compute.round(&mut y);
         // A second forward pass through the same operation would find the same values.
         let _ = self.log_sums.set(log_sums);
         Ok((CpuStorage::F32(y), (b, t, c).into()))
@@ -268,6 +337,7 @@ impl CustomOp1 for Attention {
         let Some(log_sums) = self.log_sums.get() else {
             bail!("attention went backward before forward")
         };
+        let dys = self.compute.factor(dys.slice());
         let Sizes { b, t, h, d } = self.sizes;
         let c = self.sizes.c();
         let block = vec![0.0; BLOCK.min(t) * t];
@@ -275,7 +345,7 @@ impl CustomOp1 for Attention {
         let zeros = vec![0.0; t * d];
         let mut to = Head { q: zeros.clone(), k: zeros.clone(), v: zeros };
         // Every (position, part, head) is written once.
-        let dx = fill(xs.slice().len(), |dx| {
+        let mut dx = fill(xs.slice().len(), |dx| {
             for bi in 0..b {
                 for hi in 0..h {
                     let head = self.head(xs.slice(), bi, hi);
@@ -283,7 +353,7 @@ impl CustomOp1 for Attention {
                     to.k.fill(0.0);
                     to.v.fill(0.0);
                     let log_sums = &log_sums[(bi * h + hi) * t..][..t];
-                    let dy = &dys.slice()[bi * t * c + hi * d..];
+                    let dy = &dys[bi * t * c + hi * d..];
                     self.backward_head(&head, (bi, hi), dy, log_sums, &mut scratch, &mut to);
                     for (which, part) in [&to.q, &to.k, &to.v].into_iter().enumerate() {
                         for (position, g) in part.chunks_exact(d).enumerate() {
@@ -303,6 +373,7 @@ impl CustomOp1 for Attention {
                 }
             }
         });
+        self.compute.round(&mut dx);
         Tensor::from_vec(dx, qkv.shape(), qkv.device()).map(Some)
     }
 }
@@ -327,6 +398,31 @@ mod tests {
                 agree(&qkv, |x| causal_attention(&x[0], h, None, p, 9));
             }
         }
+    }
+
+    #[test]
+    fn probabilities_are_causal_and_those_that_weigh_the_values() {
+        let (t, h, d) = (17, 2, 6);
+        let tables = Rope::new(256, d, 100.0).unwrap();
+        let qkv = wave(&[2, t, 3 * h * d], 1);
+        let probs = attention_probs(&qkv, h, Some(&tables), 0).unwrap(); // (B, H, T, T)
+        assert_eq!(probs.dims(), [2, h, t, t]);
+        let v = qkv.narrow(2, 2 * h * d, h * d).unwrap().reshape((2, t, h, d)).unwrap();
+        let v = v.transpose(1, 2).unwrap().contiguous().unwrap();
+        let y = probs.matmul(&v).unwrap().transpose(1, 2).unwrap().flatten_all().unwrap();
+        let want = causal_attention(&qkv, h, Some(&tables), 0.0, 0).unwrap();
+        let want = want.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        crate::ops::check::close("y", &y.to_vec1::<f64>().unwrap(), &want, 1e-12);
+
+        let rows = probs.flatten(0, 2).unwrap().to_vec2::<f64>().unwrap();
+        for (i, row) in rows.iter().enumerate() {
+            assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-5);
+            assert!(row[i % t + 1..].iter().all(|p| *p <= 1e-6));
+        }
+        let last = attention_probs(&qkv, h, Some(&tables), t - 1).unwrap();
+        let last = last.flatten(0, 2).unwrap().to_vec2::<f64>().unwrap();
+        crate::ops::check::close("last", &last[0], &rows[t - 1], 1e-12);
+        assert!(attention_probs(&qkv, h, Some(&tables), t).is_err());
     }
 
     #[test]

@@ -97,6 +97,15 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
+/// The nearest value that bfloat16 holds, ties to even; NaN stays NaN.
+#[inline(always)]
+fn to_bf16(x: f32) -> f32 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
+    let bits = if x.is_nan() { bits | 0x0040_0000 } else { rounded };
+    f32::from_bits(bits & 0xffff_0000)
+}
+
 /// Sums `term(i)` over `0..n` in 32 lanes.
 #[inline(always)]
 fn sum_lanes(n: usize, term: impl Fn(usize) -> f32) -> f32 {
@@ -175,6 +184,20 @@ multiversion! {
     fn add(a: &[f32], b: &[f32], y: &mut Out) {
         for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
             y.write(a + b);
+        }
+    }
+
+    /// y = x in the precision of bfloat16.
+    fn round_bf16(x: &[f32], y: &mut Out) {
+        for (y, x) in y.iter_mut().zip(x) {
+            y.write(to_bf16(*x));
+        }
+    }
+
+    /// x to the precision of bfloat16.
+    fn round_bf16_in_place(x: &mut [f32]) {
+        for x in x.iter_mut() {
+            *x = to_bf16(*x);
         }
     }
 
@@ -446,6 +469,7 @@ mod tests {
                 fill(210, |y| log_softmax_backward(&x, &dy, 70, y)),
                 fill(210, |y| swiglu(&x, &dy, y)),
                 fill(210, |y| dropout(&x, mask, 7, y)),
+                fill(210, |y| round_bf16(&x, y)),
                 vec![sum_of_squares(&x) as f32, log_sum_exp(&x)],
                 dw,
             ];
@@ -465,6 +489,26 @@ mod tests {
         }
         assert_eq!(exp(0.0), 1.0);
         assert!(exp(-1e30) < 1e-37);
+    }
+
+    #[test]
+    fn bf16_rounds_to_the_nearest_and_ties_to_even() {
+        let cases = [
+            (0x3f80_8000, 0x3f80_0000), // halfway, even below
+            (0x3f81_8000, 0x3f82_0000), // halfway, even above
+            (0x3f80_8001, 0x3f81_0000),
+            (0xbf80_7fff, 0xbf80_0000),
+            (0x7f7f_ffff, 0x7f80_0000), // beyond the largest
+            (0xff80_0000, 0xff80_0000), // −∞
+            (0x0000_8001, 0x0001_0000), // a subnormal
+            (0x8000_0000, 0x8000_0000), // −0
+        ];
+        for (bits, want) in cases {
+            assert_eq!(to_bf16(f32::from_bits(bits)).to_bits(), want, "{bits:x}");
+        }
+        for bits in [0x7f80_0001, 0x7fff_ffff, 0xffff_ffff] {
+            assert!(to_bf16(f32::from_bits(bits)).is_nan(), "{bits:x}");
+        }
     }
 
     #[test]

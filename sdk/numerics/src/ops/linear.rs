@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, Layout, Result, Shape, Tensor, bail};
 
 use super::product::{Mat, add_product, product};
-use super::{View, fill, fused, kernels, slice};
+use super::{Compute, View, fill, fused, kernels, slice};
 use crate::sink;
 
 /// `x · wᵀ + b` over the last axis, with `w` stored (out, in).
@@ -28,71 +28,96 @@ use crate::sink;
 /// # Errors
 /// When the shapes disagree.
 pub fn linear(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
-    let (n, k) = w.dims2()?;
-    if x.dim(D::Minus1)? != k || b.is_some_and(|b| b.dims() != [n]) {
-        let b = b.map(Tensor::dims);
-        bail!("weights {:?} and bias {b:?} can't take a tensor of shape {:?}", w.dims(), x.dims());
-    }
-    if fused(&[x, w]) && b.is_none_or(|b| fused(&[b])) {
-        let (x, w) = (x.contiguous()?, w.contiguous()?);
-        return match b {
-            Some(b) => x.apply_op3(&w, &b.contiguous()?, Linear),
-            None => x.apply_op2(&w, Linear),
-        };
-    }
-    let mut shape = x.dims().to_vec();
-    if let Some(last) = shape.last_mut() {
-        *last = n;
-    }
-    let y = x.reshape(((), k))?.matmul(&w.t()?)?.reshape(shape)?;
-    match b {
-        Some(b) => y.broadcast_add(b),
-        None => Ok(y),
-    }
+    Compute::Own.linear(x, w, b)
 }
 
-struct Linear;
-
-fn forward(
-    s1: &CpuStorage,
-    l1: &Layout,
-    s2: &CpuStorage,
-    l2: &Layout,
-    bias: Option<&[f32]>,
-) -> Result<(CpuStorage, Shape)> {
-    let (x, w) = (slice(s1, l1)?, slice(s2, l2)?);
-    let (n, k) = l2.shape().dims2()?;
-    let mut shape = l1.dims().to_vec();
-    shape.pop();
-    let rows = shape.iter().product();
-    shape.push(n);
-    let (a, b) = (Mat::rows(x, k), Mat::rows(w, k).t());
-    let y = match bias {
-        None => fill(rows * n, |y| product((rows, n, k), a, b, y, n)),
-        Some(bias) => {
-            let mut y = fill(rows * n, |y| {
-                for y in y.chunks_exact_mut(n) {
-                    y.write_copy_of_slice(bias);
-                }
-            });
-            add_product((rows, n, k), a, b, &mut y, n);
-            y
+impl Compute {
+    /// [`linear`] in this precision. The bias is added before the result is rounded.
+    ///
+    /// # Errors
+    /// As [`linear`].
+    pub fn linear(self, x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
+        let (n, k) = w.dims2()?;
+        if x.dim(D::Minus1)? != k || b.is_some_and(|b| b.dims() != [n]) {
+            let (w, b) = (w.dims(), b.map(Tensor::dims));
+            bail!("weights {w:?} and bias {b:?} can't take a tensor of shape {:?}", x.dims());
         }
-    };
-    Ok((CpuStorage::F32(y), shape.into()))
+        if fused(&[x, w]) && b.is_none_or(|b| fused(&[b])) {
+            let (x, w) = (x.contiguous()?, w.contiguous()?);
+            return match b {
+                Some(b) => x.apply_op3(&w, &b.contiguous()?, Linear(self)),
+                None => x.apply_op2(&w, Linear(self)),
+            };
+        }
+        let mut shape = x.dims().to_vec();
+        if let Some(last) = shape.last_mut() {
+            *last = n;
+        }
+        let y = self.matmul(&x.reshape(((), k))?, &w.t()?)?.reshape(shape)?;
+        self.rounded(&match b {
+            Some(b) => y.broadcast_add(b)?,
+            None => y,
+        })
+    }
 }
 
-/// dx = dy · w and dw += dyᵀ · x.
-fn backward(x: &Tensor, w: &Tensor, dy: &View<'_>) -> Result<(Option<Tensor>, Option<Tensor>)> {
-    let (n, k) = w.dims2()?;
-    let rows = x.elem_count() / k.max(1);
-    let (xs, ws) = (View::of_f32(x)?, View::of_f32(w)?);
-    let dys = Mat::rows(dy.slice(), n);
-    let dw = sink::accumulate(w, |dw| {
-        add_product((n, k, rows), dys.t(), Mat::rows(xs.slice(), k), dw, k);
-    })?;
-    let dx = fill(rows * k, |dx| product((rows, k, n), dys, Mat::rows(ws.slice(), k), dx, k));
-    Ok((Some(Tensor::from_vec(dx, x.shape(), x.device())?), dw))
+struct Linear(Compute);
+
+impl Linear {
+    fn forward(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+        bias: Option<&[f32]>,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (x, w) = (self.0.factor(slice(s1, l1)?), self.0.factor(slice(s2, l2)?));
+        let (n, k) = l2.shape().dims2()?;
+        let mut shape = l1.dims().to_vec();
+        shape.pop();
+        let rows = shape.iter().product();
+        shape.push(n);
+        let (a, b) = (Mat::rows(&x, k), Mat::rows(&w, k).t());
+        let mut y = match bias {
+            None => fill(rows * n, |y| product((rows, n, k), a, b, y, n)),
+            Some(bias) => {
+                let mut y = fill(rows * n, |y| {
+                    for y in y.chunks_exact_mut(n) {
+                        y.write_copy_of_slice(bias);
+                    }
+                });
+                add_product((rows, n, k), a, b, &mut y, n);
+                y
+            }
+        };
+        self.0.round(&mut y);
+        Ok((CpuStorage::F32(y), shape.into()))
+    }
+
+    /// dx = dy · w and dw += dyᵀ · x, from the `dy` that products take.
+    fn backward(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        dy: &[f32],
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (n, k) = w.dims2()?;
+        let rows = x.elem_count() / k.max(1);
+        let dys = Mat::rows(dy, n);
+        let dw = {
+            let xs = View::of_f32(x)?;
+            let xs = self.0.factor(xs.slice());
+            sink::accumulate(w, |dw| {
+                add_product((n, k, rows), dys.t(), Mat::rows(&xs, k), dw, k);
+            })?
+        };
+        let ws = View::of_f32(w)?;
+        let ws = self.0.factor(ws.slice());
+        let mut dx = fill(rows * k, |dx| product((rows, k, n), dys, Mat::rows(&ws, k), dx, k));
+        self.0.round(&mut dx);
+        Ok((Some(Tensor::from_vec(dx, x.shape(), x.device())?), dw))
+    }
 }
 
 impl CustomOp2 for Linear {
@@ -107,7 +132,7 @@ impl CustomOp2 for Linear {
         s2: &CpuStorage,
         l2: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        forward(s1, l1, s2, l2, None)
+        self.forward(s1, l1, s2, l2, None)
     }
 
     fn bwd(
@@ -118,7 +143,8 @@ impl CustomOp2 for Linear {
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let dy = dy.contiguous()?;
-        backward(x, w, &View::of_f32(&dy)?)
+        let dy = View::of_f32(&dy)?;
+        self.backward(x, w, &self.0.factor(dy.slice()))
     }
 }
 
@@ -136,7 +162,7 @@ impl CustomOp3 for Linear {
         s3: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        forward(s1, l1, s2, l2, Some(slice(s3, l3)?))
+        self.forward(s1, l1, s2, l2, Some(slice(s3, l3)?))
     }
 
     fn bwd(
@@ -149,8 +175,9 @@ impl CustomOp3 for Linear {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let dy = dy.contiguous()?;
         let dy = View::of_f32(&dy)?;
-        let db = sink::accumulate(b, |db| kernels::add_rows_to(db, dy.slice()))?;
-        let (dx, dw) = backward(x, w, &dy)?;
+        let dy = self.0.factor(dy.slice());
+        let db = sink::accumulate(b, |db| kernels::add_rows_to(db, &dy))?;
+        let (dx, dw) = self.backward(x, w, &dy)?;
         Ok((dx, dw, db))
     }
 }

@@ -14,6 +14,7 @@ use std::mem::MaybeUninit;
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, StorageRef, Tensor, bail};
 
 mod attention;
+mod compute;
 mod dropout;
 mod embedding;
 pub(crate) mod kernels;
@@ -21,16 +22,19 @@ mod linear;
 mod loss;
 mod norm;
 mod product;
+mod recompute;
 mod rope;
 mod softmax;
 mod swiglu;
 
-pub use attention::causal_attention;
+pub use attention::{attention_probs, causal_attention};
+pub use compute::Compute;
 pub use dropout::{Keys, add_dropout, dropout};
 pub use embedding::embedding;
 pub use linear::linear;
 pub use loss::cross_entropy_sum;
 pub use norm::{layer_norm, rms_norm};
+pub use recompute::recompute;
 pub use rope::{Rope, rope};
 pub use softmax::{log_softmax, softmax};
 pub use swiglu::swiglu;
@@ -82,6 +86,11 @@ impl<'a> View<'a> {
     }
 }
 
+/// `to` += `a` · `b`, each `n` × `n`.
+pub(crate) fn square_product(n: usize, a: &[f32], b: &[f32], to: &mut [f32]) {
+    product::add_product((n, n, n), product::Mat::rows(a, n), product::Mat::rows(b, n), to, n);
+}
+
 /// `n` elements that `write` has written, every one of them.
 fn fill(n: usize, write: impl FnOnce(&mut kernels::Out)) -> Vec<f32> {
     let mut values = Vec::<f32>::with_capacity(n);
@@ -114,6 +123,7 @@ pub(crate) mod check {
         args: &[Tensor],
         dtype: DType,
         op: &impl Fn(&[Tensor]) -> Result<Tensor>,
+        seeds: Option<&Tensor>,
     ) -> Result<(Vec<f64>, Vec<Vec<f64>>)> {
         let vars: Vec<Var> = args
             .iter()
@@ -122,7 +132,7 @@ pub(crate) mod check {
         let tensors: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
         let y = op(&tensors)?;
         // A weighted sum, so that every element's gradient is its own.
-        let weights = wave(y.dims(), 99).to_dtype(dtype)?;
+        let weights = seeds.cloned().unwrap_or_else(|| wave(y.dims(), 99)).to_dtype(dtype)?;
         let store = (&y * weights)?.sum_all()?.backward()?;
         let grads = vars.iter().map(|v| flat(store.get(v).expect("every argument has a gradient")));
         Ok((flat(&y), grads.collect()))
@@ -131,8 +141,8 @@ pub(crate) mod check {
     /// Asserts that values agree to 1e-6 and gradients to 1e-5 between f32 (fused) and f64
     /// (composed), and the latter's gradients with central differences.
     pub(crate) fn agree(args: &[Tensor], op: impl Fn(&[Tensor]) -> Result<Tensor>) {
-        let (single, single_grads) = run(args, DType::F32, &op).unwrap();
-        let (double, double_grads) = run(args, DType::F64, &op).unwrap();
+        let (single, single_grads) = run(args, DType::F32, &op, None).unwrap();
+        let (double, double_grads) = run(args, DType::F64, &op, None).unwrap();
         close("value", &single, &double, 1e-6);
         for (i, (a, b)) in single_grads.iter().zip(&double_grads).enumerate() {
             close(&format!("gradient {i}"), a, b, 1e-5);
@@ -154,6 +164,30 @@ pub(crate) mod check {
                 close(&format!("difference {i}/{j}"), &[gradient[j]], &[numeric], 1e-6);
             }
         }
+    }
+
+    /// How far two operations are apart, as a share of the largest value.
+    #[derive(Debug)]
+    pub(crate) struct Apart {
+        pub(crate) value: f64,
+        pub(crate) gradients: Vec<f64>,
+    }
+
+    /// Compares `op` in f32 with `want` in f64, their results weighted with `seeds`.
+    pub(crate) fn apart(
+        args: &[Tensor],
+        seeds: &Tensor,
+        op: impl Fn(&[Tensor]) -> Result<Tensor>,
+        want: impl Fn(&[Tensor]) -> Result<Tensor>,
+    ) -> Apart {
+        let (value, gradients) = run(args, DType::F32, &op, Some(seeds)).unwrap();
+        let (exact, exact_gradients) = run(args, DType::F64, &want, Some(seeds)).unwrap();
+        let far = |a: &[f64], b: &[f64]| {
+            let largest = b.iter().fold(0f64, |m, b| m.max(b.abs()));
+            a.iter().zip(b).fold(0f64, |m, (a, b)| m.max((a - b).abs())) / largest
+        };
+        let gradients = gradients.iter().zip(&exact_gradients).map(|(a, b)| far(a, b)).collect();
+        Apart { value: far(&value, &exact), gradients }
     }
 
     pub(crate) fn close(what: &str, got: &[f64], want: &[f64], tolerance: f64) {
