@@ -1,140 +1,124 @@
-//! Text from a GPT: greedy or drawn, one token at a time.
+//! Text from a GPT: answers and continuations, one token at a time.
 //!
-//! Each token runs the whole context anew; what doesn't fit the context is cut off at the front.
+//! An answer ends where the context does. A text that is continued may grow beyond: then the model
+//! sees its end, see [`Sequence`].
 
-use candle_core::{Device, Tensor};
-use sdk::{Artifacts, Error, GenerateReply, GenerateRequest, Generator, PhaseContext, Result};
+mod drawing;
+mod prompt;
+mod sequence;
+
+use corpus::chat::{ChatTemplate, Message, Role};
+use sdk::{
+    Artifacts, Error, GenerateReply, GenerateRequest, GeneratedToken, Generator, PhaseContext,
+    Result, StopReason, TextGenerator,
+};
 use sdk_numerics::error;
+use tokenizer::Tokenizer;
 
-use crate::chat::{Message, Role, prompt};
-use crate::handover::load;
+use crate::config::GenerationConfig;
+use crate::handover::{Handover, load};
 use crate::learner::Learner;
-use crate::model::{Gpt, Mode};
-use crate::tokenizer::Tokenizer;
+use crate::model::Gpt;
+use crate::sampling::log_prob;
+pub use drawing::Drawing;
+pub use sequence::{Prediction, Sequence};
 
-/// How tokens are chosen, and when to stop.
-#[derive(Clone, Debug)]
-pub struct Sampling {
-    /// Tokens at most.
-    pub max_new_tokens: usize,
-    /// 0 takes the likeliest token each time.
-    pub temperature: f64,
-    /// Ends the text and is no part of it.
-    pub stop: u32,
-    /// Never chosen.
-    pub banned: Vec<u32>,
+/// A trained GPT that answers or continues prompts.
+pub struct GptGenerator {
+    handover: Handover,
+    template: ChatTemplate,
+    defaults: GenerationConfig,
+    model: Gpt,
 }
 
-/// Continues `ids` and returns the new tokens, and whether it was the stop token that ended them.
-///
-/// `on_token` hears each token as it comes.
-///
-/// # Errors
-/// When there is nothing to continue, or the arithmetic fails.
-pub fn continue_ids(
-    model: &Gpt,
-    ids: &[u32],
-    sampling: &Sampling,
-    generator: &mut Generator,
-    mut on_token: impl FnMut(u32) -> Result<()>,
-) -> Result<(Vec<u32>, bool)> {
-    if ids.is_empty() {
-        return Err(Error::new("generate::empty", "the prompt is empty"));
+impl GptGenerator {
+    /// The model that was handed on, ready to generate; `defaults` say what a request leaves open.
+    ///
+    /// # Errors
+    /// When no model was handed on, or its chat template is broken.
+    pub fn open(given: &Artifacts, defaults: &GenerationConfig) -> Result<Self> {
+        let (handover, model) = load(given)?;
+        Self::new(handover, model, defaults)
     }
-    let mut all = ids.to_vec();
-    for _ in 0..sampling.max_new_tokens {
-        let logits = last_logits(model, &all).map_err(error)?;
-        let token = choose(logits, sampling, generator);
-        if token == sampling.stop {
-            return Ok((all.split_off(ids.len()), true));
-        }
-        all.push(token);
-        on_token(token)?;
+
+    /// A generator of a model that is there already.
+    ///
+    /// # Errors
+    /// When the chat template is broken.
+    pub fn new(handover: Handover, model: Gpt, defaults: &GenerationConfig) -> Result<Self> {
+        let template = ChatTemplate::new(handover.chat_template.as_deref(), &handover.tokenizer)?;
+        Ok(Self { handover, template, defaults: defaults.clone(), model })
     }
-    Ok((all.split_off(ids.len()), false))
-}
 
-fn last_logits(model: &Gpt, ids: &[u32]) -> candle_core::Result<Vec<f32>> {
-    let start = ids.len().saturating_sub(model.config().context);
-    let window = &ids[start..];
-    let x = Tensor::from_slice(window, (1, window.len()), &Device::Cpu)?;
-    let logits = model.forward(&x, &mut Mode::Eval)?; // (1, t, V)
-    logits.narrow(1, window.len() - 1, 1)?.flatten_all()?.to_vec1()
-}
-
-fn choose(mut logits: Vec<f32>, sampling: &Sampling, generator: &mut Generator) -> u32 {
-    for id in &sampling.banned {
-        if let Some(logit) = logits.get_mut(*id as usize) {
-            *logit = f32::NEG_INFINITY;
+    fn check_layer(&self, request: &GenerateRequest) -> Result<()> {
+        let n_layers = self.model.config().n_layers;
+        match request.trace_layer {
+            Some(layer) if layer >= n_layers => {
+                let message = format!("layer {layer} is not in [0, {n_layers})");
+                Err(Error::new("generate::layer", message))
+            }
+            _ => Ok(()),
         }
     }
-    let mut best = 0;
-    for (id, logit) in logits.iter().enumerate() {
-        if *logit > logits[best] {
-            best = id;
-        }
-    }
-    if sampling.temperature <= 0.0 {
-        return best as u32;
-    }
-    let max = f64::from(logits[best]);
-    let weights: Vec<f64> =
-        logits.iter().map(|l| ((f64::from(*l) - max) / sampling.temperature).exp()).collect();
-    let mut rest = generator.uniform() * weights.iter().sum::<f64>();
-    for (id, weight) in weights.iter().enumerate() {
-        rest -= weight;
-        if rest < 0.0 {
-            return id as u32;
-        }
-    }
-    best as u32
 }
 
-/// Answers or continues a prompt with the model that was handed on: `Trainer::generate` of both
-/// phases.
-///
-/// # Errors
-/// When no model was handed on, or the request makes no sense.
-pub fn generate(
-    given: &Artifacts,
-    request: &GenerateRequest,
-    cx: &PhaseContext,
-) -> Result<GenerateReply> {
-    if request.temperature < 0.0 || !request.temperature.is_finite() {
-        let message = format!("the temperature must not be below 0: {}", request.temperature);
-        return Err(Error::new("generate::temperature", message));
+impl TextGenerator for GptGenerator {
+    fn generate(&mut self, request: &GenerateRequest, cx: &PhaseContext) -> Result<GenerateReply> {
+        self.check_layer(request)?;
+        let tokenizer = &self.handover.tokenizer;
+        let mut drawing = Drawing::new(request, &self.defaults, tokenizer)?;
+        let prompt = if request.chat.unwrap_or(self.handover.is_chat) {
+            let context = self.model.config().context;
+            prompt::chat(request, &self.template, context, drawing.max_new_tokens)?
+        } else {
+            prompt::raw(request, tokenizer)?
+        };
+        drawing.max_new_tokens = drawing.max_new_tokens.min(prompt.room);
+        let prompt_tokens = prompt.ids.len();
+        let mut sequence =
+            Sequence::new(&self.model, prompt.ids, drawing.max_new_tokens, request.use_cache)
+                .map_err(error)?;
+        sequence.trace(request.trace_layer);
+
+        let mut reply = GenerateReply {
+            text: String::new(),
+            tokens: 0,
+            prompt_tokens,
+            dropped_messages: prompt.n_dropped,
+            stop_reason: StopReason::Length,
+            steps: Vec::new(),
+        };
+        let mut decoder = tokenizer.decoder();
+        let mut generator = Generator::new(request.seed, "generate");
+        let is_cancelled = || cx.is_cancelled();
+        reply.stop_reason =
+            drawing.run(&mut sequence, &mut generator, is_cancelled, |id, next| {
+                say(decoder.push(id), &mut reply.text, cx);
+                reply.tokens += 1;
+                if request.trace_layer.is_some() {
+                    reply.steps.push(step(id, next, tokenizer));
+                }
+            })?;
+        say(decoder.finish(), &mut reply.text, cx);
+        Ok(reply)
     }
-    let (handover, model) = load(given)?;
-    let tokenizer = &handover.tokenizer;
-    let is_chat = request.chat.unwrap_or(handover.is_chat);
-    let ids = if is_chat {
-        prompt(&[Message::new(Role::User, request.prompt.as_str())], tokenizer)
-    } else {
-        tokenizer.encode(&request.prompt)
-    };
-    let sampling = Sampling {
-        max_new_tokens: request.max_new_tokens,
-        temperature: request.temperature,
-        ..greedy(tokenizer, 0)
-    };
-    let mut generator = Generator::new(request.seed, "generate");
-    let (new, is_stopped) = continue_ids(&model, &ids, &sampling, &mut generator, |token| {
-        cx.check_cancelled()?;
-        cx.text(&tokenizer.decode(&[token]));
-        Ok(())
-    })?;
-    Ok(GenerateReply {
-        text: tokenizer.decode(&new),
-        tokens: new.len(),
-        stop_reason: if is_stopped { "stop" } else { "length" }.to_owned(),
-    })
 }
 
-/// The likeliest token each time; no role tokens, and the end of a turn stops.
-pub fn greedy(tokenizer: &Tokenizer, max_new_tokens: usize) -> Sampling {
-    let special = tokenizer.special();
-    let banned = special.roles().to_vec();
-    Sampling { max_new_tokens, temperature: 0.0, stop: special.eot, banned }
+/// Sends a piece of the text on its way.
+fn say(piece: Option<String>, text: &mut String, cx: &PhaseContext) {
+    if let Some(piece) = piece {
+        cx.text(&piece);
+        text.push_str(&piece);
+    }
+}
+
+fn step(id: u32, next: &Prediction, tokenizer: &Tokenizer) -> GeneratedToken {
+    GeneratedToken {
+        id,
+        text: tokenizer.decode(&[id]),
+        logprob: log_prob(&next.logits, id),
+        attention: next.attention.clone(),
+    }
 }
 
 /// Part of the questions that the model answers exactly, greedily.
@@ -144,6 +128,7 @@ pub fn greedy(tokenizer: &Tokenizer, max_new_tokens: usize) -> Sampling {
 pub fn exact_match(
     learner: &Learner,
     tokenizer: &Tokenizer,
+    template: &ChatTemplate,
     questions: &[(String, String)],
     cx: &PhaseContext,
 ) -> Result<f64> {
@@ -153,15 +138,21 @@ pub fn exact_match(
         let mut right = 0usize;
         for (question, answer) in part {
             cx.check_cancelled()?;
-            let ids = prompt(&[Message::new(Role::User, question.as_str())], tokenizer);
-            // As long as the answer and its end: a longer one is wrong anyway.
-            let sampling = greedy(tokenizer, tokenizer.encode(answer).len() + 1);
-            let mut generator = Generator::new(0, "greedy draws nothing");
-            let (new, is_stopped) =
-                continue_ids(&learner.model, &ids, &sampling, &mut generator, |_| Ok(()))?;
-            right += usize::from(is_stopped && tokenizer.decode(&new) == *answer);
+            let ids = template.prompt(&[Message::new(Role::User, question.as_str())])?;
+            right += usize::from(answers(&learner.model, tokenizer, ids, answer)?);
         }
         Ok(right)
     })?;
     Ok(right.iter().sum::<usize>() as f64 / questions.len().max(1) as f64)
+}
+
+/// Whether the likeliest answer is `answer`, to its end.
+fn answers(model: &Gpt, tokenizer: &Tokenizer, ids: Vec<u32>, answer: &str) -> Result<bool> {
+    // As long as the answer and its end: a longer one is wrong anyway.
+    let drawing = Drawing::greedy(tokenizer, tokenizer.encode(answer).len() + 1);
+    let mut sequence = Sequence::new(model, ids, drawing.max_new_tokens, true).map_err(error)?;
+    let mut generator = Generator::new(0, "greedy draws nothing");
+    let mut said = Vec::new();
+    let reason = drawing.run(&mut sequence, &mut generator, || false, |id, _| said.push(id))?;
+    Ok(reason == StopReason::Stop && tokenizer.decode(&said) == answer)
 }

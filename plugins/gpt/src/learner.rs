@@ -4,14 +4,16 @@
 //! one shard a thread. Every loss is divided by the valid tokens of the whole step, so the sum of
 //! the shards' gradients is the gradient of the step's mean loss, however it was cut.
 
+use std::time::Instant;
+
 use candle_core::{Device, Tensor};
 use sdk::{Error, Generator, PhaseContext, Result, StateVisitor, Stateful, StepReport};
-use sdk_numerics::ops::Keys;
+use sdk_numerics::ops::{Compute, Keys};
 use sdk_numerics::{AdamW, Gradients, WarmupCosine, Workers, error};
 
 use crate::config::{ModelConfig, TrainingConfig};
-use crate::data::{Batch, IGNORE};
-use crate::model::{Gpt, Mode};
+use crate::model::{Gpt, Mode, Training};
+use corpus::{Batch, IGNORE};
 
 /// Model, optimizer and randomness of a training phase.
 pub struct Learner {
@@ -24,6 +26,9 @@ pub struct Learner {
     dropout: Generator,
     workers: Workers,
     device: Device,
+    flops_per_token: f64,
+    /// What the machine's products reach, in operations per second.
+    peak_flops: f64,
 }
 
 impl Stateful for Learner {
@@ -42,7 +47,13 @@ impl Learner {
     pub fn new(model: &ModelConfig, training: &TrainingConfig, cx: &PhaseContext) -> Result<Self> {
         let device = sdk_numerics::device(cx.device())?;
         let dtype = sdk_numerics::to_candle_dtype(cx.device().dtype);
+        let how = Training {
+            compute: Compute::of(cx.device().amp_dtype)?,
+            recomputes_blocks: training.activation_checkpointing,
+        };
+        let flops_per_token = model.flops_per_token();
         let model = Gpt::new(model, &mut cx.generator("model init"), &device, dtype)?;
+        let model = model.with_training(how);
         let workers = Workers::new(cx.device().threads);
         Ok(Self {
             optimizer: AdamW::new(model.params(), training.adamw()).threads(workers.threads()),
@@ -50,6 +61,8 @@ impl Learner {
             schedule: training.schedule(),
             grad_clip: training.grad_clip,
             dropout: cx.generator("dropout"),
+            peak_flops: workers.peak_flops(),
+            flops_per_token,
             workers,
             device,
             model,
@@ -57,11 +70,12 @@ impl Learner {
     }
 
     /// One optimizer update on some micro-batches: set the rate, forward and backward of each
-    /// micro-batch, clip, update.
+    /// micro-batch, clip, update. Reports `lr`, `grad_norm` before clipping, and `mfu`.
     ///
     /// # Errors
     /// When the arithmetic fails, as with an id that is no token.
     pub fn step(&mut self, step: u64, micro_batches: &[Batch]) -> Result<StepReport> {
+        let begin = Instant::now();
         let lr = self.schedule.lr(step);
         let valid_tokens: usize = micro_batches.iter().map(|batch| batch.valid_tokens).sum();
         self.gradients.zero();
@@ -77,7 +91,15 @@ impl Learner {
         }
         self.optimizer.step(self.model.params(), &self.gradients, lr)?;
         let tokens = micro_batches.iter().map(|batch| (batch.n * batch.t) as u64).sum();
-        Ok(StepReport::new(loss, tokens).metric("lr", lr).metric("grad_norm", grad_norm))
+        let mfu = self.mfu(tokens, begin.elapsed().as_secs_f64());
+        let report = StepReport::new(loss, tokens).metric("lr", lr);
+        Ok(report.metric("grad_norm", grad_norm).metric("mfu", mfu))
+    }
+
+    /// Model FLOPs utilisation (Chowdhery et al. 2022): the operations that `tokens` need by the
+    /// model's formula, as a share of what the machine's f32 products do in `seconds`.
+    fn mfu(&self, tokens: u64, seconds: f64) -> f64 {
+        self.flops_per_token * tokens as f64 / (seconds * self.peak_flops).max(1.0)
     }
 
     /// Adds the gradients of one micro-batch; returns its part of the step's mean loss.

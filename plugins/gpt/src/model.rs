@@ -4,27 +4,33 @@
 //! width, V vocabulary. Linear weights are stored (out, in). Every weight matrix and the table
 //! start from N(0, 0.02), biases from 0, norm gains from 1.
 
-use candle_core::{D, DType, Device, Result, Tensor, bail};
+mod block;
+mod cache;
+mod trace;
+
+use candle_core::{DType, Device, Result, Tensor, bail};
 use sdk::{Generator, StateVisitor, Stateful};
 use sdk_numerics::ops::{
-    Keys, Rope, add_dropout, causal_attention, cross_entropy_sum, dropout, embedding, linear,
-    rms_norm, rope, softmax, swiglu,
+    Compute, Keys, Rope, cross_entropy_sum, dropout, embedding, recompute, rms_norm,
 };
 use sdk_numerics::{Init, ParamKind, Params};
 
 use crate::config::ModelConfig;
+use block::{Affine, Block, Noise};
+pub use cache::KvCache;
+pub use trace::{AttentionTrace, Queries};
 
 /// Added under the root of each norm.
-const NORM_EPS: f64 = 1e-5;
+pub(crate) const NORM_EPS: f64 = 1e-5;
 /// Standard deviation of the initial weights, the same in every layer.
 const INIT_STD: f64 = 0.02;
 
 /// Whether dropout is on, and whence its keys.
 #[derive(Debug)]
 pub enum Mode<'a> {
-    /// With dropout.
+    /// With dropout, and as [`Training`] says.
     Train(&'a mut Keys),
-    /// Without: the same result every time.
+    /// Without, in f32: the same result every time.
     Eval,
 }
 
@@ -36,6 +42,21 @@ impl Mode<'_> {
             Self::Eval => (0.0, 0),
         }
     }
+
+    /// Probability and keys of a block's three.
+    fn noise(&mut self, p: f64) -> Noise {
+        let (p, attention) = self.next(p);
+        Noise { p, keys: [attention, self.next(p).1, self.next(p).1] }
+    }
+}
+
+/// How passes in [`Mode::Train`] are computed; the others never are otherwise than plainly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Training {
+    /// Precision of matrix products.
+    pub compute: Compute,
+    /// Whether each block keeps its input only, and is computed again in backward.
+    pub recomputes_blocks: bool,
 }
 
 /// The model: settings, parameters and rotary tables.
@@ -57,33 +78,10 @@ impl Mode<'_> {
 pub struct Gpt {
     config: ModelConfig,
     params: Params,
-    tables: Rope,
+    training: Training,
     tok_emb: Tensor, // (V, C)
     blocks: Vec<Block>,
     ln_f: Tensor, // (C)
-}
-
-#[derive(Debug)]
-struct Block {
-    ln1: Tensor,    // (C)
-    qkv: Tensor,    // (3C, C): rows of Q, of K, of V
-    proj: Tensor,   // (C, C)
-    ln2: Tensor,    // (C)
-    fc_a: Affine,   // (F, C): the value
-    fc_g: Affine,   // (F, C): the gate
-    fc_out: Affine, // (C, F)
-}
-
-#[derive(Debug)]
-struct Affine {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl Affine {
-    fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        linear(x, &self.weight, Some(&self.bias))
-    }
 }
 
 impl Gpt {
@@ -117,10 +115,19 @@ impl Gpt {
                 fc_a: new.affine(&name("mlp.fc_a"), f, c)?,
                 fc_g: new.affine(&name("mlp.fc_g"), f, c)?,
                 fc_out: new.affine(&name("mlp.fc_out"), c, f)?,
+                n_heads: config.n_heads,
+                tables: tables.clone(),
             });
         }
         let ln_f = new.gain("ln_f.weight".to_owned(), c)?;
-        Ok(Self { config: config.clone(), params: new.params, tables, tok_emb, blocks, ln_f })
+        let (config, params) = (config.clone(), new.params);
+        Ok(Self { config, params, training: Training::default(), tok_emb, blocks, ln_f })
+    }
+
+    /// The same model, whose training passes are computed as `training` says.
+    #[must_use]
+    pub fn with_training(self, training: Training) -> Self {
+        Self { training, ..self }
     }
 
     /// Settings of this model.
@@ -142,9 +149,11 @@ impl Gpt {
     /// # Errors
     /// When `ids` have another shape, are longer than the context, or reach V.
     pub fn forward(&self, ids: &Tensor, mode: &mut Mode<'_>) -> Result<Tensor> {
-        let h = self.blocks_up_to(ids, self.blocks.len(), mode)?; // (B, t, C)
-        let h = rms_norm(&h, &self.ln_f, NORM_EPS)?;
-        linear(&h, &self.tok_emb, None) // (B, t, V)
+        let mut h = self.embed(ids, mode)?;
+        for block in &self.blocks {
+            h = self.run(block, &h, mode)?;
+        }
+        self.head(&h, self.compute(mode))
     }
 
     /// Sum of the token losses in nats where the target is not `ignore`, and how many those are.
@@ -166,35 +175,8 @@ impl Gpt {
         cross_entropy_sum(&logits, &targets.flatten_all()?, ignore)
     }
 
-    /// Attention probabilities of the last query in layer `layer`, without dropout.
-    ///
-    /// # Shapes
-    /// - `ids`: `(B, t)`, u32
-    /// - returns: `(B, H, t)`
-    ///
-    /// # Errors
-    /// As [`Gpt::forward`]; also when there is no such layer.
-    pub fn attention_row(&self, ids: &Tensor, layer: usize) -> Result<Tensor> {
-        let Some(block) = self.blocks.get(layer) else {
-            bail!("layer {layer} is not in [0, {})", self.blocks.len())
-        };
-        let h = self.blocks_up_to(ids, layer, &mut Mode::Eval)?;
-        let qkv = linear(&rms_norm(&h, &block.ln1, NORM_EPS)?, &block.qkv, None)?;
-        let (b, t, _) = qkv.dims3()?;
-        let (c, n_heads, d) = (self.config.width, self.config.n_heads, self.config.head_width());
-        let heads = |x: Tensor| {
-            let t = x.dim(1)?;
-            x.contiguous()?.reshape((b, t, n_heads, d))?.transpose(1, 2)?.contiguous()
-        };
-        let q = heads(qkv.narrow(1, t - 1, 1)?.narrow(2, 0, c)?)?; // (B, H, 1, D)
-        let k = heads(qkv.narrow(2, c, c)?)?; // (B, H, t, D)
-        let (q, k) = (rope(&q, &self.tables, t - 1)?, rope(&k, &self.tables, 0)?);
-        let scores = (q.matmul(&k.transpose(D::Minus2, D::Minus1)?)? / (d as f64).sqrt())?;
-        softmax(&scores)?.squeeze(2)
-    }
-
-    /// The residual stream in front of block `end`.
-    fn blocks_up_to(&self, ids: &Tensor, end: usize, mode: &mut Mode<'_>) -> Result<Tensor> {
+    /// The first residual stream: `(B, t)` to `(B, t, C)`.
+    fn embed(&self, ids: &Tensor, mode: &mut Mode<'_>) -> Result<Tensor> {
         let (_, t) = ids.dims2()?;
         if t > self.config.context {
             bail!("{t} tokens do not fit the context of {}", self.config.context);
@@ -203,32 +185,31 @@ impl Gpt {
             bail!("a sequence needs at least one token");
         }
         let (p, key) = mode.next(self.config.dropout);
-        let mut h = dropout(&embedding(&self.tok_emb, ids)?, p, key)?; // (B, t, C)
-        for block in &self.blocks[..end] {
-            h = self.attend(block, &h, mode)?;
-            h = self.feed_forward(block, &h, mode)?;
+        dropout(&embedding(&self.tok_emb, ids)?, p, key)
+    }
+
+    /// The residual stream behind a block.
+    fn run(&self, block: &Block, h: &Tensor, mode: &mut Mode<'_>) -> Result<Tensor> {
+        // Drawn before, so that a block that is run again drops the same elements.
+        let noise = mode.noise(self.config.dropout);
+        let compute = self.compute(mode);
+        if matches!(mode, Mode::Train(_)) && self.training.recomputes_blocks {
+            let block = block.clone();
+            return recompute(h, move |h| block.forward(h, noise, compute));
         }
-        Ok(h)
+        block.forward(h, noise, compute)
     }
 
-    /// `h + dropout(proj(attention(norm(h))))`
-    fn attend(&self, block: &Block, h: &Tensor, mode: &mut Mode<'_>) -> Result<Tensor> {
-        let x = rms_norm(h, &block.ln1, NORM_EPS)?;
-        let qkv = linear(&x, &block.qkv, None)?; // (B, t, 3C)
-        let (p, key) = mode.next(self.config.dropout);
-        let y = causal_attention(&qkv, self.config.n_heads, Some(&self.tables), p, key)?;
-        let y = linear(&y, &block.proj, None)?; // (B, t, C)
-        let (p, key) = mode.next(self.config.dropout);
-        add_dropout(h, &y, p, key)
+    /// Logits of the last residual stream: `(B, t, C)` to `(B, t, V)`.
+    fn head(&self, h: &Tensor, compute: Compute) -> Result<Tensor> {
+        compute.linear(&rms_norm(h, &self.ln_f, NORM_EPS)?, &self.tok_emb, None)
     }
 
-    /// `h + dropout(fc_out(silu(fc_g(norm(h))) · fc_a(norm(h))))`
-    fn feed_forward(&self, block: &Block, h: &Tensor, mode: &mut Mode<'_>) -> Result<Tensor> {
-        let x = rms_norm(h, &block.ln2, NORM_EPS)?;
-        let inner = swiglu(&block.fc_a.apply(&x)?, &block.fc_g.apply(&x)?)?; // (B, t, F)
-        let y = block.fc_out.apply(&inner)?; // (B, t, C)
-        let (p, key) = mode.next(self.config.dropout);
-        add_dropout(h, &y, p, key)
+    fn compute(&self, mode: &Mode<'_>) -> Compute {
+        match mode {
+            Mode::Train(_) => self.training.compute,
+            Mode::Eval => Compute::Own,
+        }
     }
 }
 

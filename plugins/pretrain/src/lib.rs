@@ -1,20 +1,23 @@
 //! Pretraining of a GPT: next-token prediction on a mix of texts.
 //!
-//! B sequences of T tokens a micro-batch; every position is learned from.
+//! B sequences of T tokens a micro-batch; every position is learned from. The weights are fresh, or
+//! those of what was handed on.
 
-use gpt::config::{ModelConfig, TrainingConfig};
-use gpt::data::{Batch, PretrainData, PretrainDataConfig};
-use gpt::handover::Handover;
+use corpus::{Batch, PretrainData, PretrainDataConfig};
+use gpt::config::{BestMetric, GenerationConfig, ModelConfig, TrainingConfig};
+use gpt::generation::GptGenerator;
+use gpt::handover::{Handover, Promised};
 use gpt::learner::Learner;
-use gpt::tokenizer::{Tokenizer, TokenizerConfig};
-use gpt::{check_sections, generation, log_reports, loss_metrics};
+use gpt::start::{Start, tokenizer_state, train_tokenizer, warn_of_unused_rows};
+use gpt::{export, import, log_reports, loss_metrics, within};
 use schemars::JsonSchema;
 use sdk::{
-    Artifact, Artifacts, Error, Evaluation, GenerateReply, GenerateRequest, Metrics, PhaseContext,
-    Result, Schedule, StateVisitor, Stateful, StepReport, Trainer,
+    Artifact, Artifacts, DType, Error, Evaluation, ExportRequest, Metrics, PhaseContext, Result,
+    Schedule, StateVisitor, Stateful, StepReport, TextGenerator, Trainer,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tokenizer::{Tokenizer, TokenizerConfig};
 
 /// Pretraining of a GPT.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +31,33 @@ pub struct Config {
     data: PretrainDataConfig,
     /// What ids mean.
     tokenizer: TokenizerConfig,
+    /// How text is drawn from the model.
+    generation: GenerationConfig,
+}
+
+impl Config {
+    fn start<'a>(&'a self, given: &'a Artifacts) -> Start<'a> {
+        Start { model: Some(&self.model), tokenizer: Some(&self.tokenizer), given }
+    }
+
+    /// A phase of texts alone has no loss on conversations to choose by.
+    fn check_best_metric(&self) -> Option<Error> {
+        let metric = self.training.best_metric.filter(|m| *m != BestMetric::PretrainValLoss)?;
+        let message = format!("a pretraining phase measures no `val/{}`", metric.name());
+        let help = "use `pretrain_val_loss`, or leave `best_metric` out";
+        Some(Error::new("config::best_metric", message).at("training.best_metric").help(help))
+    }
+
+    fn handover(&self, tokenizer: &Tokenizer) -> Handover {
+        Handover {
+            model: self.model.clone(),
+            tokenizer: tokenizer.clone(),
+            is_chat: false,
+            chat_template: None,
+            generation: Some(self.generation.clone()),
+            example_prompt: None,
+        }
+    }
 }
 
 /// Trains a GPT on texts.
@@ -41,46 +71,48 @@ pub struct Pretrain {
 
 impl Stateful for Pretrain {
     fn state(&mut self, visitor: &mut StateVisitor<'_>) -> Result<()> {
+        tokenizer_state(&self.tokenizer, visitor)?;
         self.learner.state(visitor)?;
         visitor.nested("data", &mut self.data)
-    }
-}
-
-impl Config {
-    fn handover(&self, tokenizer: &Tokenizer) -> Handover {
-        Handover {
-            model: self.model.clone(),
-            tokenizer: tokenizer.clone(),
-            is_chat: false,
-            example_prompt: None,
-        }
     }
 }
 
 impl Trainer for Pretrain {
     type Config = Config;
 
-    const CAPABILITIES: &'static [&'static str] = &[sdk::capability::GENERATE];
+    const CAPABILITIES: &'static [&'static str] = gpt::CAPABILITIES;
+    const AMP_DTYPES: &'static [DType] = &[DType::Bf16];
     const BUILD_FACTS: &'static [(&'static str, &'static str)] = &[("candle", gpt::CANDLE_VERSION)];
 
-    fn check(config: &Config, _: &Artifacts) -> Vec<Error> {
-        let mut faults = check_sections(Some(&config.model), &config.training, &config.tokenizer);
-        faults.extend(config.data.check().err());
+    fn check(config: &Config, given: &Artifacts) -> Vec<Error> {
+        let mut faults = config.start(given).check();
+        faults.extend(within("training", config.training.check()));
+        faults.extend(config.check_best_metric());
+        faults.extend(config.data.check());
+        faults.extend(within("generation", config.generation.check()));
         faults
     }
 
-    fn promises(config: &Config, _: &Artifacts) -> Vec<Artifact> {
-        let tokenizer = Tokenizer::open(&config.tokenizer).ok();
-        tokenizer.map(|tokenizer| config.handover(&tokenizer).promise()).into_iter().collect()
+    fn promises(config: &Config, given: &Artifacts) -> Vec<Artifact> {
+        let model = config.model.clone();
+        let promise = |tokenizer| Promised { model, tokenizer, is_chat: false }.artifact();
+        config.start(given).description().map(promise).into_iter().collect()
     }
 
-    fn prepare(config: Config, _: &Artifacts, cx: &PhaseContext) -> Result<Self> {
-        let tokenizer = Tokenizer::open(&config.tokenizer)?;
-        let data = PretrainData::open(&config.data, &tokenizer, config.model.context, cx.seed())?;
+    fn prepare(config: Config, given: &Artifacts, cx: &PhaseContext) -> Result<Self> {
+        let initial = import::initial(given)?;
+        let train = |training: &_| train_tokenizer(training, &config.data, cx);
+        let tokenizer = config.start(given).open(initial.as_ref(), train)?;
+        warn_of_unused_rows(&config.model, &tokenizer);
+        let data = PretrainData::open(&config.data, &tokenizer, config.model.context, cx)?;
         log_reports(&data.reports());
         let training = &config.training;
-        let held_back = data.eval_batches(training.eval_steps, training.eval_batch());
+        let held_back = data.eval_batches(training.n_eval_batches(), training.eval_batch());
         let learner = Learner::new(&config.model, training, cx)?;
+        if let Some(initial) = initial {
+            log::info!("starting from {}", initial.origin);
+            initial.load_into(&learner.model)?;
+        }
         Ok(Self { config, tokenizer, data, held_back, learner })
     }
 
@@ -102,20 +134,33 @@ impl Trainer for Pretrain {
     }
 
     fn evaluate(&mut self, _: Evaluation, cx: &PhaseContext) -> Result<Metrics> {
-        Ok(loss_metrics(self.learner.evaluate(&self.held_back, cx)?))
+        let loss = self.learner.evaluate(&self.held_back, cx)?;
+        let mut metrics = loss_metrics(loss, self.data.val_bytes_per_token());
+        if let (Some(loss), Some(metric)) = (loss, self.config.training.best_metric) {
+            metrics.insert(metric.name().to_owned(), loss);
+        }
+        Ok(metrics)
     }
 
     fn artifacts(&mut self) -> Result<Vec<Artifact>> {
-        Ok(vec![self.config.handover(&self.tokenizer).artifact(&self.learner.model)?])
+        self.config.handover(&self.tokenizer).artifacts(&self.learner.model)
     }
 
-    fn generate(
+    fn text_generator(
+        config: &Config,
+        given: &Artifacts,
+        _: &PhaseContext,
+    ) -> Result<Box<dyn TextGenerator>> {
+        Ok(Box::new(GptGenerator::open(given, &config.generation)?))
+    }
+
+    fn export(
         _: &Config,
         given: &Artifacts,
-        request: &GenerateRequest,
+        request: &ExportRequest,
         cx: &PhaseContext,
-    ) -> Result<GenerateReply> {
-        generation::generate(given, request, cx)
+    ) -> Result<()> {
+        export::export(given, request, cx)
     }
 }
 

@@ -1,22 +1,25 @@
 //! Supervised fine-tuning of a GPT: conversations, of which only the assistant's turns are learned.
 //!
-//! The model comes from an earlier phase that hands on a `gpt`; without one it starts from fresh
-//! weights.
+//! The model comes from an earlier phase, or from what the run starts from; without one it starts
+//! from fresh weights.
 
-use gpt::config::{ModelConfig, TrainingConfig};
-use gpt::data::{Batch, ChatSource, SftData, SftDataConfig};
-use gpt::handover::{Handover, differences};
+use corpus::chat::check_template;
+use corpus::world::World;
+use corpus::{Batch, ChatSource, PretrainData, SftData, SftDataConfig};
+use gpt::config::{BestMetric, GenerationConfig, ModelConfig, TrainingConfig};
+use gpt::generation::GptGenerator;
+use gpt::handover::{Handover, Promised};
 use gpt::learner::Learner;
-use gpt::tokenizer::{Tokenizer, TokenizerConfig};
-use gpt::world::World;
-use gpt::{check_sections, generation, log_reports, loss_metrics};
+use gpt::start::{Start, tokenizer_state, warn_of_unused_rows};
+use gpt::{export, generation, import, log_reports, loss_metrics, within};
 use schemars::JsonSchema;
 use sdk::{
-    Artifact, Artifacts, Error, Evaluation, GenerateReply, GenerateRequest, Metrics, PhaseContext,
-    Result, Schedule, StateVisitor, Stateful, StepReport, Trainer,
+    Artifact, Artifacts, DType, Error, Evaluation, ExportRequest, Metrics, PhaseContext, Result,
+    Schedule, StateVisitor, Stateful, StepReport, TextGenerator, Trainer,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tokenizer::{Tokenizer, TokenizerConfig, TrainConfig};
 
 /// Held-back questions of the built-in world that the last evaluation asks.
 const N_QUESTIONS: usize = 100;
@@ -31,8 +34,10 @@ pub struct Config {
     training: TrainingConfig,
     /// What to learn from.
     data: SftDataConfig,
-    /// What ids mean.
-    tokenizer: TokenizerConfig,
+    /// What ids mean; left out, it is the tokenizer of the model handed on.
+    tokenizer: Option<TokenizerConfig>,
+    /// How text is drawn from the model.
+    generation: GenerationConfig,
 }
 
 impl Default for Config {
@@ -49,32 +54,50 @@ impl Default for Config {
             model: None,
             training,
             data: SftDataConfig::default(),
-            tokenizer: TokenizerConfig::default(),
+            tokenizer: None,
+            generation: GenerationConfig::default(),
         }
     }
 }
 
 impl Config {
-    /// Sizes of the model: as given, as handed on, or the defaults.
-    fn model(&self, given: &Artifacts) -> Result<ModelConfig> {
-        if let Some(model) = &self.model {
-            return Ok(model.clone());
+    fn start<'a>(&'a self, given: &'a Artifacts) -> Start<'a> {
+        Start { model: self.model.as_ref(), tokenizer: self.tokenizer.as_ref(), given }
+    }
+
+    /// A metric to choose by must be one that is measured.
+    fn check_best_metric(&self) -> Option<Error> {
+        let metric = self.training.best_metric.filter(|m| *m != BestMetric::SftValLoss)?;
+        if self.data.pretrain_val.is_some() {
+            return None;
         }
-        Ok(Handover::latest(given)?.map(|(handover, _)| handover.model).unwrap_or_default())
+        let message =
+            format!("`val/{}` is not measured without `data.pretrain_val`", metric.name());
+        let help = "give `data.pretrain_val` texts, or use `sft_val_loss`";
+        Some(Error::new("config::best_metric", message).at("training.best_metric").help(help))
     }
 
-    /// Whether the built-in world is among the sources that are drawn from.
-    fn asks_about_world(&self) -> bool {
-        self.data
-            .mix
-            .keys()
-            .any(|name| matches!(self.data.sources.get(name), Some(ChatSource::World { .. })))
+    /// A broken template is told before anything starts.
+    fn check_template(&self) -> Option<Error> {
+        let opened = self.tokenizer.as_ref().and_then(|config| Tokenizer::open(config).ok());
+        let tokenizer = opened.unwrap_or_else(Tokenizer::byte);
+        check_template(self.data.chat_template.as_deref(), tokenizer.special_texts()).err()
     }
 
-    /// The held-back questions of the built-in world.
+    /// The held-back questions of the built-in world, where it is among what is drawn from.
     fn questions(&self, seed: u64, n: usize) -> Vec<(String, String)> {
-        if self.asks_about_world() { World::new(seed).questions(n) } else { Vec::new() }
+        let is_world =
+            |name: &String| matches!(self.data.source(name), Some(ChatSource::World { .. }));
+        if self.data.mix.keys().any(is_world) { World::new(seed).questions(n) } else { Vec::new() }
     }
+}
+
+/// A tokenizer is trained on texts, of which a phase of conversations has none.
+fn no_training(_: &TrainConfig) -> Result<Tokenizer> {
+    let message = "a tokenizer is trained in a pretraining phase, not here";
+    Err(Error::new("tokenizer::untrained", message)
+        .at("tokenizer.kind")
+        .help("leave `tokenizer` out to take that of the model handed on"))
 }
 
 /// Trains a GPT on conversations.
@@ -82,63 +105,101 @@ pub struct Sft {
     config: Config,
     handover: Handover,
     data: SftData,
-    held_back: Vec<Batch>,
-    questions: Vec<(String, String)>,
+    held_back: HeldBack,
     learner: Learner,
+}
+
+/// What the model is measured on.
+struct HeldBack {
+    conversations: Vec<Batch>,
+    texts: Vec<Batch>,
+    questions: Vec<(String, String)>,
 }
 
 impl Stateful for Sft {
     fn state(&mut self, visitor: &mut StateVisitor<'_>) -> Result<()> {
+        tokenizer_state(&self.handover.tokenizer, visitor)?;
         self.learner.state(visitor)?;
         visitor.nested("data", &mut self.data)
+    }
+}
+
+impl HeldBack {
+    fn new(
+        config: &Config,
+        data: &SftData,
+        handover: &Handover,
+        cx: &PhaseContext,
+    ) -> Result<Self> {
+        let (n_batches, n) = (config.training.n_eval_batches(), config.training.eval_batch());
+        let texts = match &config.data.pretrain_val {
+            None => Vec::new(),
+            Some(texts) => {
+                let context = handover.model.context;
+                PretrainData::open(texts, &handover.tokenizer, context, cx)?
+                    .eval_batches(n_batches, n)
+            }
+        };
+        let conversations = data.eval_batches(n_batches, n);
+        Ok(Self { conversations, texts, questions: config.questions(cx.seed(), N_QUESTIONS) })
     }
 }
 
 impl Trainer for Sft {
     type Config = Config;
 
-    const CAPABILITIES: &'static [&'static str] = &[sdk::capability::GENERATE];
+    const CAPABILITIES: &'static [&'static str] = gpt::CAPABILITIES;
+    const AMP_DTYPES: &'static [DType] = &[DType::Bf16];
     const BUILD_FACTS: &'static [(&'static str, &'static str)] = &[("candle", gpt::CANDLE_VERSION)];
 
-    fn check(config: &Config, upstream: &Artifacts) -> Vec<Error> {
-        let mut faults = check_sections(config.model.as_ref(), &config.training, &config.tokenizer);
-        faults.extend(config.data.check().err());
-        faults.extend(check_upstream(config, upstream));
+    fn check(config: &Config, given: &Artifacts) -> Vec<Error> {
+        let mut faults = config.start(given).check();
+        if let Some(training) = config.tokenizer.as_ref().and_then(TokenizerConfig::training) {
+            faults.extend(no_training(&training).err());
+        }
+        faults.extend(within("training", config.training.check()));
+        faults.extend(config.check_best_metric());
+        faults.extend(config.data.check());
+        faults.extend(config.check_template());
+        faults.extend(within("generation", config.generation.check()));
         faults
     }
 
-    fn promises(config: &Config, upstream: &Artifacts) -> Vec<Artifact> {
-        let promise = || {
-            let handover = Handover {
-                model: config.model(upstream)?,
-                tokenizer: Tokenizer::open(&config.tokenizer)?,
-                is_chat: true,
-                example_prompt: None,
-            };
-            Ok::<_, Error>(handover.promise())
+    fn promises(config: &Config, given: &Artifacts) -> Vec<Artifact> {
+        let start = config.start(given);
+        let promise = |tokenizer| {
+            Ok::<_, Error>(Promised { model: start.sizes()?, tokenizer, is_chat: true }.artifact())
         };
-        promise().into_iter().collect()
+        start.description().and_then(promise).into_iter().collect()
     }
 
     fn prepare(config: Config, given: &Artifacts, cx: &PhaseContext) -> Result<Self> {
-        if let Some(fault) = check_upstream(&config, given).into_iter().next() {
-            return Err(fault);
-        }
-        let tokenizer = Tokenizer::open(&config.tokenizer)?;
-        let model = config.model(given)?;
-        let data = SftData::open(&config.data, &tokenizer, model.context, cx.seed())?;
+        let initial = import::initial(given)?;
+        let start = config.start(given);
+        let tokenizer = start.open(initial.as_ref(), no_training)?;
+        let model = start.sizes()?;
+        warn_of_unused_rows(&model, &tokenizer);
+        let data = SftData::open(&config.data, &tokenizer, model.context, cx)?;
         log_reports(&data.reports());
-        let training = &config.training;
-        let held_back = data.eval_batches(training.eval_steps, training.eval_batch());
-        let learner = Learner::new(&model, training, cx)?;
-        match Handover::latest(given)? {
-            Some((_, tensors)) => learner.model.params().load_tensors(tensors)?,
+        let learner = Learner::new(&model, &config.training, cx)?;
+        match initial {
+            Some(initial) => {
+                log::info!("starting from {}", initial.origin);
+                initial.load_into(&learner.model)?;
+            }
             None => log::warn!("no model was handed on: fine-tuning starts from fresh weights"),
         }
-        let questions = config.questions(cx.seed(), N_QUESTIONS);
-        let example_prompt = questions.first().map(|(question, _)| question.clone());
-        let handover = Handover { model, tokenizer, is_chat: true, example_prompt };
-        Ok(Self { config, handover, data, held_back, questions, learner })
+        let mut handover = Handover {
+            model,
+            tokenizer,
+            is_chat: true,
+            chat_template: Some(data.chat_template().source().to_owned()),
+            generation: Some(config.generation.clone()),
+            example_prompt: None,
+        };
+        let held_back = HeldBack::new(&config, &data, &handover, cx)?;
+        handover.example_prompt = held_back.questions.first().map(|(question, _)| question.clone());
+        Ok(Self { config, handover, data, held_back, learner })
     }
 
     fn schedule(&self) -> Schedule {
@@ -159,56 +220,60 @@ impl Trainer for Sft {
     }
 
     fn evaluate(&mut self, when: Evaluation, cx: &PhaseContext) -> Result<Metrics> {
-        let mut metrics = loss_metrics(self.learner.evaluate(&self.held_back, cx)?);
-        if when == Evaluation::Final && !self.questions.is_empty() {
-            let tokenizer = &self.handover.tokenizer;
-            let right = generation::exact_match(&self.learner, tokenizer, &self.questions, cx)?;
+        let sft_loss = self.learner.evaluate(&self.held_back.conversations, cx)?;
+        let pretrain_loss = self.learner.evaluate(&self.held_back.texts, cx)?;
+        let mut metrics = loss_metrics(sft_loss, None);
+        metrics.extend(self.chosen_by(pretrain_loss, sft_loss));
+        if when == Evaluation::Final && !self.held_back.questions.is_empty() {
+            let (tokenizer, template) = (&self.handover.tokenizer, self.data.chat_template());
+            let questions = &self.held_back.questions;
+            let right = generation::exact_match(&self.learner, tokenizer, template, questions, cx)?;
             metrics.insert("exact_match".to_owned(), right);
         }
         Ok(metrics)
     }
 
     fn artifacts(&mut self) -> Result<Vec<Artifact>> {
-        Ok(vec![self.handover.artifact(&self.learner.model)?])
+        self.handover.artifacts(&self.learner.model)
     }
 
-    fn generate(
+    fn text_generator(
+        config: &Config,
+        given: &Artifacts,
+        _: &PhaseContext,
+    ) -> Result<Box<dyn TextGenerator>> {
+        Ok(Box::new(GptGenerator::open(given, &config.generation)?))
+    }
+
+    fn export(
         _: &Config,
         given: &Artifacts,
-        request: &GenerateRequest,
+        request: &ExportRequest,
         cx: &PhaseContext,
-    ) -> Result<GenerateReply> {
-        generation::generate(given, request, cx)
+    ) -> Result<()> {
+        export::export(given, request, cx)
     }
 }
 
-/// Where the section disagrees with the model that an earlier phase hands on.
-fn check_upstream(config: &Config, upstream: &Artifacts) -> Vec<Error> {
-    let handover = match Handover::latest(upstream) {
-        Err(e) => return vec![e],
-        Ok(None) => return Vec::new(),
-        Ok(Some((handover, _))) => handover,
-    };
-    let mut faults = Vec::new();
-    if let Some(model) = &config.model {
-        for (key, here, there) in differences(model, &handover.model) {
-            let message = format!("`{key}` is {here}, but the model handed on has {there}");
-            faults.push(
-                Error::new("sft::model", message)
-                    .at(format!("model.{key}"))
-                    .help("leave `model` out to take the sizes of the model handed on"),
-            );
+impl Sft {
+    /// The losses that the best checkpoint may be chosen by, as far as they are measured.
+    fn chosen_by(&self, pretrain_loss: Option<f64>, sft_loss: Option<f64>) -> Metrics {
+        let mut metrics = Metrics::new();
+        let mut add = |metric: BestMetric, loss: Option<f64>| {
+            metrics.extend(loss.map(|loss| (metric.name().to_owned(), loss)));
+        };
+        add(BestMetric::PretrainValLoss, pretrain_loss);
+        let training = &self.config.training;
+        if training.best_metric.is_some() || pretrain_loss.is_some() {
+            add(BestMetric::SftValLoss, sft_loss);
         }
-    }
-    match Tokenizer::open(&config.tokenizer) {
-        Ok(own) if own.description() != handover.tokenizer.description() => {
-            let message = "the model handed on was trained with another tokenizer";
-            faults.push(Error::new("sft::tokenizer", message).at("tokenizer"));
+        if let (Some(weights), Some(pretrain), Some(sft)) =
+            (&training.best_metric_weights, pretrain_loss, sft_loss)
+        {
+            add(BestMetric::Weighted, Some(weights.mean(pretrain, sft)));
         }
-        Ok(_) => {}
-        Err(e) => faults.push(e),
+        metrics
     }
-    faults
 }
 
 sdk::register_trainer!("sft", Sft);
