@@ -85,4 +85,13 @@ check gpt2-base pretrain --profile smoke-pretrain \
     --set training.total_steps=100 --set training.base_lr=3e-3 \
     --set training.eval_every=100 --set training.ckpt_every=100
 
+for kind in bpe unigram; do
+    # More rows than tokens, as a model may have.
+    check "trained-$kind" pretrain --profile smoke-pretrain \
+        --set tokenizer.kind=train --set tokenizer.model=$kind --set tokenizer.vocab_size=500 \
+        --set model.V=512 --set model.T=128 \
+        --set training.total_steps=400 --set training.base_lr=4e-3 \
+        --set training.eval_every=400 --set training.ckpt_every=400
+done
+
 say "all peers agree"

@@ -98,6 +98,9 @@ fn help_and_version_need_no_plugin() {
           --output-dir <DIR>
               Where run directories are made
 
+          --init-from <RUN|PATH>
+              Start from what a run handed on, from a checkpoint, or from a file with weights
+
     A plugin's keys: host plugins inspect NAME. Exit codes: 0 done, 1 failed, 2 usage or configuration
     error, 75 stopped on request after a checkpoint (go on with --resume).
     ");

@@ -303,7 +303,8 @@ fn settings_are_kept_with_their_origins() {
         "output_dir": "default of the host",
         "run_name": "default of the host",
         "max_steps": "flag --max-steps",
-        "keep_checkpoints": "environment HOST_KEEP_CHECKPOINTS"
+        "keep_checkpoints": "environment HOST_KEEP_CHECKPOINTS",
+        "init_from": "default of the host"
       },
       "stress": {
         "mode": "default of plugin stress",

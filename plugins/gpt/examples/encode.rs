@@ -12,6 +12,7 @@ use std::path::Path;
 use corpus::chat::{ChatTemplate, Message};
 use gpt::handover::Handover;
 use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
 use sdk::{Error, Result};
 use serde::Deserialize;
 use serde_json::Value;
@@ -48,10 +49,9 @@ fn read(directory: &Path) -> Result<Handover> {
     let tokenizer = std::fs::read(directory.join("tokenizer.safetensors")).ok();
     let file = tokenizer.as_deref().map(SafeTensors::deserialize).transpose().map_err(failed)?;
     let bytes = file.as_ref().map(|file| file.tensor("model")).transpose().map_err(failed)?;
-    Handover::read(&settings["settings"], bytes.as_ref().map(|tensor| tensor.data()))
+    Handover::read(&settings["settings"], bytes.as_ref().map(TensorView::data))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the signature that `map_err` wants")]
 fn failed(e: impl std::fmt::Display) -> Error {
     Error::new("encode", e.to_string())
 }

@@ -1,4 +1,5 @@
-//! The GPT of the pretrain and sft plugins: its text data, its model and its generation.
+//! The GPT of the pretrain and sft plugins: its model, its training step, its generation, and its way
+//! in and out.
 
 pub mod config;
 pub mod export;

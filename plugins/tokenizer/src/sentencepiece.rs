@@ -4,6 +4,7 @@
 //! are looked for. It is turned into a `tokenizer.json`, which encodes and is exported; decoding
 //! follows SentencePiece itself.
 
+mod charsmap;
 mod model_proto;
 mod to_json;
 
@@ -19,17 +20,21 @@ use crate::engine::Engine;
 use crate::huggingface::{add_special, byte_piece, check_plain, read};
 use crate::special::{self, REFERENCE, SpecialTexts, SpecialTokens, Vocabulary};
 use crate::{Encoder, Piece, PieceKind, Tokenizer};
+use charsmap::Charsmap;
 use model_proto::{ModelProto, PieceType, SentencePiece};
 
 struct Model {
     engine: Engine,
+    charsmap: Charsmap,
+    /// Pieces that are found in a text as they are, before it is normalised.
+    kept: Vec<String>,
     proto: ModelProto,
     special: (SpecialTokens, SpecialTexts),
 }
 
 impl Encoder for Model {
     fn encode(&self, text: &str) -> Vec<u32> {
-        self.engine.encode(text)
+        self.engine.encode(&self.charsmap.normalize(text, &self.kept))
     }
 
     fn huggingface_json(&self) -> Result<Value> {
@@ -84,11 +89,23 @@ pub(crate) fn tokenizer(
     let vocabulary = ModelVocabulary { proto: &proto, full: &full };
     let ids = special::resolve(&vocabulary, texts, expected)?;
     let pieces = pieces(&proto, ids);
-    let engine = Engine::plain(json, texts)?;
+    let engine = Engine::plain(to_json::without_charsmap(json), texts)?;
     check_plain(&engine, ids, texts)?;
-    let encoder = Model { engine, proto, special: (ids, texts.clone()) };
+    let charsmap = proto.charsmap().ok_or_else(damaged)?;
+    let kept = kept(&proto, texts);
+    let encoder = Model { engine, charsmap, kept, proto, special: (ids, texts.clone()) };
     let special = (ids, texts.clone());
     Ok(Tokenizer::new("sentencepiece", special, pieces, Some(model), Box::new(encoder)))
+}
+
+fn damaged() -> Error {
+    Error::new("tokenizer::sentencepiece", "the normaliser of the SentencePiece model is damaged")
+}
+
+fn kept(proto: &ModelProto, special: &SpecialTexts) -> Vec<String> {
+    let pieces = proto.pieces.iter().filter(|piece| piece.r#type() == PieceType::UserDefined);
+    let texts = pieces.map(|piece| piece.text().to_owned());
+    texts.filter(|text| !text.is_empty() && !special.all().contains(&text.as_str())).collect()
 }
 
 /// What a model file says of special tokens.

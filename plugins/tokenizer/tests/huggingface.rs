@@ -1,4 +1,5 @@
 //! Files of Hugging Face's `tokenizers`.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
 //! What holds for every kind of tokenizer: streaming, exports, and texts that look special.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::PathBuf;
 

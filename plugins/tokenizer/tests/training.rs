@@ -1,4 +1,5 @@
 //! Vocabularies made from texts.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use sdk::Error;
 use tokenizer::{PieceKind, SpecialTexts, Tokenizer, TrainConfig, TrainModel};

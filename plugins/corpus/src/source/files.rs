@@ -47,10 +47,6 @@ pub struct DataFile {
 #[derive(Clone, Debug)]
 enum Location {
     Local(PathBuf),
-    #[cfg_attr(
-        not(feature = "hub"),
-        expect(dead_code, reason = "nothing makes one without the feature")
-    )]
     Hub(hub::Remote),
 }
 

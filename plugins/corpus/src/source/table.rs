@@ -53,3 +53,70 @@ fn projection(schema: &Type, wanted: &[&str]) -> Result<Option<Type>> {
     }
     Type::group_type_builder(schema.name()).with_fields(columns).build().map(Some)
 }
+
+#[cfg(test)]
+mod tests {
+    use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Two rows, each with two messages, in one row group each.
+    const MESSAGES: &str = "message table {
+        required group messages (LIST) { repeated group list { required group element {
+            required binary role (UTF8); required binary content (UTF8);
+        } } }
+        required int64 id;
+    }";
+
+    fn written() -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        let schema = Arc::new(parse_message_type(MESSAGES).unwrap());
+        let mut writer = SerializedFileWriter::new(&mut file, schema, Arc::default()).unwrap();
+        for id in [7, 8] {
+            let mut group = writer.next_row_group().unwrap();
+            for texts in [["user", "assistant"], ["Q", "A"]] {
+                let texts = texts.map(ByteArray::from);
+                let mut column = group.next_column().unwrap().unwrap();
+                let typed = column.typed::<ByteArrayType>();
+                typed.write_batch(&texts, Some(&[1, 1]), Some(&[0, 1])).unwrap();
+                column.close().unwrap();
+            }
+            let mut column = group.next_column().unwrap().unwrap();
+            column.typed::<Int64Type>().write_batch(&[id], None, None).unwrap();
+            column.close().unwrap();
+            group.close().unwrap();
+        }
+        writer.close().unwrap();
+        file
+    }
+
+    #[test]
+    fn lists_of_messages_become_the_json_that_they_are() {
+        let mut rows = TableRows::open(written(), &[]).unwrap();
+        let messages =
+            json!([{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]);
+        let first = rows.next_row().unwrap().unwrap();
+        assert_eq!(first, (1, json!({"messages": messages, "id": 7})));
+        assert!((rows.fraction_read() - 0.5).abs() < 1e-12);
+        assert_eq!(rows.next_row().unwrap().unwrap().1["id"], 8);
+        assert_eq!(rows.next_row().unwrap(), None);
+    }
+
+    #[test]
+    fn only_the_wanted_columns_are_read_where_there_are_any() {
+        let row = |wanted: &[&str]| {
+            let mut rows = TableRows::open(written(), wanted).unwrap();
+            rows.next_row().unwrap().unwrap().1
+        };
+        assert_eq!(row(&["text", "id"]), json!({"id": 7}));
+        assert_eq!(row(&["text"]).as_object().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_is_no_table_is_an_error() {
+        assert!(TableRows::open(tempfile::tempfile().unwrap(), &[]).is_err());
+    }
+}

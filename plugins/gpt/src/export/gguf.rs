@@ -63,7 +63,9 @@ fn hyperparameters(model: &ModelConfig) -> Vec<(String, Value)> {
 
 fn tokenizer_metadata(source: &Source<'_>) -> Result<Vec<(String, Value)>> {
     let tokenizer = &source.handover.tokenizer;
-    let family = Family::of(&tokenizer.huggingface_json()?);
+    let json = tokenizer.huggingface_json()?;
+    let family = Family::of(&json);
+    warn_of_differences(family, &json);
     let mut pieces = tokenizer.vocabulary()?;
     let unknown = pieces.iter().position(|piece| piece.kind == PieceKind::Unknown);
     pieces.truncate(source.handover.model.vocab);
@@ -97,6 +99,16 @@ fn tokenizer_metadata(source: &Source<'_>) -> Result<Vec<(String, Value)>> {
         metadata.push(entry("tokenizer.chat_template", Value::Text(template.clone())));
     }
     Ok(metadata)
+}
+
+/// Says where llama.cpp's tokenizer may cut a text otherwise than ours.
+fn warn_of_differences(family: Family, json: &Json) {
+    if family == (Family::ByteBpe { is_gpt2: false }) {
+        log::warn!("GGUF: the tokenizer splits text by rules of its own, llama.cpp by its default");
+    }
+    if json["normalizer"].to_string().contains("\"Precompiled\"") {
+        log::warn!("GGUF: the tokenizer's table of normal forms is left out: send normalised text");
+    }
 }
 
 /// The texts of `n` tokens; rows of the embeddings that no token has are named as padding.

@@ -100,9 +100,8 @@ fn parts(value: &Object) -> Vec<&Object> {
 fn foreign_name(value: &Object) -> Option<String> {
     if let Object::Class { module_name, class_name } = value {
         let is_known = match module_name.as_str() {
-            "torch" | "torch._utils" | "torch.storage" => true,
+            "torch" | "torch._utils" | "torch.storage" | "pathlib" | "numpy" | "_codecs" => true,
             "collections" => matches!(class_name.as_str(), "OrderedDict" | "defaultdict"),
-            "pathlib" | "numpy" | "_codecs" => true,
             other => other.starts_with("numpy."),
         };
         return (!is_known).then(|| format!("{module_name}.{class_name}"));

@@ -4,6 +4,7 @@
 //! A `.pt` file is a zip archive of one pickle, `data.pkl`, and one member a storage, `data/KEY`;
 //! a tensor in the pickle names its storage, offset, shape and strides.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -88,7 +89,7 @@ struct Archive {
 
 impl Archive {
     fn new(zip: ZipArchive<BufReader<File>>, file_bytes: u64) -> Result<Self> {
-        let names = zip.file_names().flatten().map(|name| name.into_owned());
+        let names = zip.file_names().flatten().map(Cow::into_owned);
         let root = names.into_iter().find_map(|n| n.strip_suffix("/data.pkl").map(str::to_owned));
         let Some(root) = root else {
             return Err(bad("no PyTorch checkpoint: the archive has no `data.pkl`"));

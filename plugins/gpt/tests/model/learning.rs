@@ -27,7 +27,7 @@ fn learner(amp_dtype: Option<DType>, activation_checkpointing: bool) -> sdk::Res
 /// Four sequences of eight, some of whose targets are not learned.
 fn batch(step: u32) -> Batch {
     let ids: Vec<u32> = (0..32).map(|i| (i * i + step * 3) % 11).collect();
-    let target = |i: u32| if i % 5 == 0 { IGNORE } else { (i * 7 + step) % 11 };
+    let target = |i: u32| if i.is_multiple_of(5) { IGNORE } else { (i * 7 + step) % 11 };
     let targets: Vec<u32> = (0..32).map(target).collect();
     let valid_tokens = targets.iter().filter(|target| **target != IGNORE).count();
     Batch { ids, targets, n: 4, t: 8, valid_tokens }

@@ -3,6 +3,8 @@
 use prost::Message;
 use sdk::{Error, Result};
 
+use super::charsmap::Charsmap;
+
 /// The whole file.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ModelProto {
@@ -84,6 +86,11 @@ impl ModelProto {
         self.trainer().model_type() == 1
     }
 
+    /// How characters are normalised, unless that is damaged.
+    pub(super) fn charsmap(&self) -> Option<Charsmap> {
+        Charsmap::parse(self.normalizer().precompiled_charsmap())
+    }
+
     /// The id of the piece of unknown text.
     pub(super) fn unk_id(&self) -> Option<usize> {
         self.pieces.iter().position(|piece| piece.r#type() == PieceType::Unknown)
@@ -101,7 +108,7 @@ impl ModelProto {
             (!denormalizer.precompiled_charsmap().is_empty(), "a denormaliser"),
             (self.pieces.iter().any(is_unused), "pieces that are marked unused"),
             (self.unk_id().is_none(), "no piece for unknown text"),
-            (!is_sound(self.normalizer().precompiled_charsmap()), "a damaged normaliser"),
+            (self.charsmap().is_none(), "a damaged normaliser"),
         ];
         let found: Vec<&str> = faults.iter().filter(|fault| fault.0).map(|fault| fault.1).collect();
         if found.is_empty() {
@@ -110,29 +117,4 @@ impl ModelProto {
         let message = format!("the SentencePiece model can't be used: it has {}", found.join(", "));
         Err(Error::new("tokenizer::sentencepiece", message))
     }
-}
-
-/// Whether a character map can be walked with any text. It is the length of a trie in bytes, the
-/// trie as a double array of `u32`, and the replacements, each ended by a zero byte.
-fn is_sound(charsmap: &[u8]) -> bool {
-    if charsmap.is_empty() {
-        return true;
-    }
-    let Some((length, rest)) = charsmap.split_first_chunk::<4>() else { return false };
-    let length = u32::from_le_bytes(*length) as usize;
-    let Some((trie, replacements)) = rest.split_at_checked(length) else { return false };
-    let Ok(replacements) = std::str::from_utf8(replacements) else { return false };
-    let (units, rest) = trie.as_chunks::<4>();
-    !units.is_empty()
-        && rest.is_empty()
-        && units.iter().enumerate().all(|(idx, unit)| {
-            let unit = u32::from_le_bytes(*unit);
-            if unit >> 31 == 1 {
-                // A value: where its replacement begins.
-                return replacements.is_char_boundary((unit & 0x7FFF_FFFF) as usize);
-            }
-            let next = idx ^ ((unit >> 10) << ((unit & (1 << 9)) >> 6)) as usize;
-            let has_value = unit >> 8 & 1 == 1;
-            (next | 0xFF) < units.len() && (!has_value || units[next][3] >> 7 == 1)
-        })
 }

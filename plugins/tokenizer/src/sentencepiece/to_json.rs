@@ -52,6 +52,14 @@ fn normalizer(proto: &ModelProto) -> Value {
     json!({"type": "Sequence", "normalizers": steps})
 }
 
+/// The file for text that is normalised already.
+pub(super) fn without_charsmap(mut json: Value) -> Value {
+    if let Some(steps) = json["normalizer"]["normalizers"].as_array_mut() {
+        steps.retain(|step| step["type"] != "Precompiled");
+    }
+    json
+}
+
 fn decoder(proto: &ModelProto) -> Value {
     let spec = proto.normalizer();
     let mut steps = vec![

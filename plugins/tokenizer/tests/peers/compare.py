@@ -6,6 +6,12 @@
 Each export must load in `tokenizers` and in `transformers` and give our ids for thousands of texts;
 SentencePiece models must give the ids of `sentencepiece`, also with the full `nmt_nfkc` map, which
 is too big for a fixture; and GPT-2 those of `tiktoken`, where its file can be had.
+
+What differs, and is known to: `tokenizers` normalises by grapheme clusters where `sentencepiece`
+and we take the longest entry of the map, so exports differ on odd sequences of marks; it takes
+`<0x41>` for a byte where the vocabulary lacks one of its characters; and it drops one leading space
+more or less in decoding.
+
 Prints a line for each comparison, and ends with 1 if one differs.
 """
 
@@ -51,15 +57,16 @@ def report(name, other, mine, theirs, cases):
 
 def main():
     cases = list(texts(sys.argv[1:]))
+    paragraphs = cases[len(make.TEXTS) + 3000 :]
     is_equal = []
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         (folder / "texts.json").write_text(json.dumps(cases))
         models = sorted((HERE.parent / "fixtures").glob("*.model"))
         spm.SentencePieceTrainer.train(
-            sentence_iterator=iter(cases), model_prefix=str(folder / "nfkc"), vocab_size=3000,
+            sentence_iterator=iter([*make.corpus(), *paragraphs]), model_prefix=str(folder / "nfkc"), vocab_size=3000,
             model_type="unigram", byte_fallback=True, add_dummy_prefix=False, minloglevel=2,
-            user_defined_symbols=make.SPECIAL, character_coverage=1.0, hard_vocab_limit=False,
+            user_defined_symbols=make.SPECIAL, character_coverage=0.9995, hard_vocab_limit=False,
             max_sentence_length=100000,
         )
         models.append(folder / "nfkc.model")
@@ -78,9 +85,11 @@ def main():
             fast = transformers.PreTrainedTokenizerFast(tokenizer_file=file)
             ids = [fast(text)["input_ids"] for text in chosen]
             is_equal.append(report(kind.name, "transformers", mine, ids, chosen))
-            decoded = [theirs.decode(ids) for ids in mine]
-            mine_decoded = [ours["decoded"][i] for i in plain]
-            is_equal.append(report(kind.name, "tokenizers, decoded", mine_decoded, decoded, chosen))
+            # Unknown text is shown by SentencePiece's rule here, and not at all there.
+            if kind.name != "plain":
+                decoded = [theirs.decode(ids) for ids in mine]
+                mine_decoded = [ours["decoded"][i] for i in plain]
+                is_equal.append(report(kind.name, "tokenizers, decoded", mine_decoded, decoded, chosen))
             roles = list(ours["special"].values())
             is_equal.append(report(kind.name, "special tokens", [roles], [theirs.encode("".join(ours["texts"])).ids], ["specials"]))
         for path in models:

@@ -17,6 +17,7 @@ mod attention;
 mod compute;
 mod dropout;
 mod embedding;
+mod fused_attention;
 pub(crate) mod kernels;
 mod linear;
 mod loss;
