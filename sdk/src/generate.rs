@@ -17,9 +17,13 @@ pub trait TextGenerator: Send {
     /// [`StopReason::Cancelled`]: that is no error.
     ///
     /// # Errors
-    /// When the request makes no sense or doesn't fit the model.
+    /// When the request makes no sense or doesn't fit the model; with a code that begins with
+    /// [`BAD_REQUEST`], for a mistake of the user's.
     fn generate(&mut self, request: &GenerateRequest, cx: &PhaseContext) -> Result<GenerateReply>;
 }
+
+/// Codes of errors about a request, which the user can mend, begin with this: `generate::empty`.
+pub const BAD_REQUEST: &str = "generate::";
 
 /// Who says a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

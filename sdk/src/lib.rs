@@ -103,13 +103,13 @@ pub use context::{CANCELLED, PhaseContext};
 pub use describe::{CarriedProfile, PhaseDescription, PluginDescription};
 pub use device::{DType, DeviceContext, DeviceKind};
 pub use error::{Error, Result};
+pub use generate::{
+    BAD_REQUEST, ChatMessage, ChatRole, ExportRequest, GenerateReply, GenerateRequest,
+    GeneratedToken, StopReason, TextGenerator,
+};
 pub use generator::{Generator, Position};
 pub use state::{StateDict, StateVisitor, Stateful};
 pub use tensor::{Element, TensorHandle, contiguous_strides};
-pub use generate::{
-    ChatMessage, ChatRole, ExportRequest, GenerateReply, GenerateRequest, GeneratedToken,
-    StopReason, TextGenerator,
-};
 pub use trainer::{Best, Evaluation, Goal, Metrics, Schedule, StepReport, Trainer};
 
 /// What a trainer may be able to do beyond training. Names are stable; new ones may come.

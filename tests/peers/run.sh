@@ -68,7 +68,8 @@ check() {
     say "$name: gguf"
     "$python" "$here/gguf_check.py" \
         "$runs/gguf/model.gguf" "$runs/safetensors/model.safetensors" "$runs/safetensors/model.json"
-    if [ -n "$llama" ]; then
+    # A model that answers has little to say to a bare text.
+    if [ -n "$llama" ] && [ "$phase" = pretrain ]; then
         say "$name: llama.cpp"
         "$llama/bin/python" "$here/llama_check.py" "$runs/gguf/model.gguf" "$host" last "$phase"
     fi

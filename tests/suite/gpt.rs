@@ -26,10 +26,10 @@ fn with_ten_steps(project: Project) -> Project {
         )
     };
     let (pretrain, sft) = (section("pretrain"), section("sft"));
-    project
-        .file("configs/ten-pretrain.toml", &pretrain)
-        .file("configs/ten-sft.toml", &sft)
-        .file("configs/pipeline-ten.toml", &format!("phases = ['pretrain', 'sft']\n{pretrain}{sft}"))
+    project.file("configs/ten-pretrain.toml", &pretrain).file("configs/ten-sft.toml", &sft).file(
+        "configs/pipeline-ten.toml",
+        &format!("phases = ['pretrain', 'sft']\n{pretrain}{sft}"),
+    )
 }
 
 fn weights(run: &Path, phase: &str) -> Vec<u8> {
@@ -228,6 +228,335 @@ fn a_finished_run_generates() {
     ");
 }
 
+/// Keys and values that are kept change nothing, and neither does asking twice.
+#[test]
+fn the_cache_changes_no_token() {
+    let project = project();
+    pipeline(&project, &[]);
+    for more in [&["--raw"][..], &[], &["--temperature", "0"], &["--top-p", "0.8"]] {
+        let args = ["generate", "Where is the flute?", "--max-new-tokens", "20", "--json"];
+        let args = [&args[..], more].concat();
+        let cached = project.host(&args).expect(0).json();
+        let uncached = project.host([&args[..], &["--no-kv-cache"]].concat()).expect(0).json();
+        assert_eq!(cached, uncached);
+        assert!(cached["tokens"].as_u64().unwrap() > 0, "{cached}");
+    }
+    let seeds = ["1", "2"].map(|seed| {
+        let args = ["generate", "Once", "--raw", "--max-new-tokens", "20", "--seed", seed];
+        project.host(args).expect(0).stdout
+    });
+    assert_ne!(seeds[0], seeds[1]);
+}
+
+#[test]
+fn a_trace_tells_each_tokens_probability_and_attention() {
+    let project = project();
+    pipeline(&project, &[]);
+    let args = ["generate", "Where?", "--max-new-tokens", "3", "--json", "--trace-layer", "1"];
+    let reply = project.host(args).expect(0).json();
+    let steps = reply["steps"].as_array().unwrap();
+    assert_eq!(steps.len() as u64, reply["tokens"].as_u64().unwrap());
+    let prompt_tokens = reply["prompt_tokens"].as_u64().unwrap() as usize;
+    // A message is its role's token, six bytes and the end; then the assistant's token.
+    assert_eq!(prompt_tokens, 9);
+    for (i, step) in steps.iter().enumerate() {
+        assert!(step["logprob"].as_f64().unwrap() < 0.0);
+        let heads = step["attention"].as_array().unwrap();
+        assert_eq!(heads.len(), 2);
+        for head in heads {
+            let row: Vec<f64> =
+                head.as_array().unwrap().iter().map(|p| p.as_f64().unwrap()).collect();
+            assert_eq!(row.len(), prompt_tokens + i);
+            assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-5, "{row:?}");
+        }
+    }
+    assert_snapshot!(project.host(["generate", "x", "--json", "--trace-layer", "7"]), @"
+    exit: 1
+    ----- stderr
+    error: phase `sft` (plugin `sft`) failed while generating: layer 7 is not in [0, 2)
+    ");
+}
+
+#[test]
+fn requests_that_make_no_sense_are_told() {
+    let project = project();
+    pipeline(&project, &[]);
+    assert_snapshot!(project.host(["generate", "x", "--temperature", "-1"]), @"
+    exit: 1
+    ----- stderr
+    error: phase `sft` (plugin `sft`) failed while generating: `temperature` must be at least 0: -1
+    ");
+    assert_snapshot!(project.host(["generate", "x", "--top-p", "1.5"]), @"
+    exit: 1
+    ----- stderr
+    error: phase `sft` (plugin `sft`) failed while generating: `top_p` must be in (0, 1]: 1.5
+    ");
+    assert_snapshot!(project.host(["generate", "x", "--repetition-penalty", "0"]), @"
+    exit: 1
+    ----- stderr
+    error: phase `sft` (plugin `sft`) failed while generating: `repetition_penalty` must be above 0: 0
+    ");
+    assert_snapshot!(project.host(["generate", "x", "--ban", "256"]), @"
+    exit: 1
+    ----- stderr
+    error: phase `sft` (plugin `sft`) failed while generating: `banned_tokens` names token 256, but there are 256 tokens
+    ");
+    assert_snapshot!(project.host(["generate", "", "--raw"]), @"
+    exit: 1
+    ----- stderr
+    error: phase `sft` (plugin `sft`) failed while generating: the prompt is empty
+    ");
+    assert_snapshot!(project.host(["generate", &"long ".repeat(20)]), @"
+    exit: 1
+    ----- stderr
+    error: phase `sft` (plugin `sft`) failed while generating: the message leaves no room for an answer: 103 tokens of a context of 32
+    help: say it in fewer words
+    ");
+}
+
+/// The context of 32 tokens soon has no room for what was said first.
+#[test]
+fn a_chat_forgets_what_does_not_fit() {
+    let project = project();
+    pipeline(&project, &[]);
+    let args = ["chat", "--max-new-tokens", "2", "--ban", "251"];
+    assert_snapshot!(project.host_told(args, "Who ran?\nWho hid?\nWho sat?\n").expect(0).stderr, @"
+    note: the answer was cut off at the most tokens; `--max-new-tokens` raises that
+    note: the answer was cut off at the most tokens; `--max-new-tokens` raises that
+    note: 2 earlier messages no longer fit
+    note: the answer was cut off at the most tokens; `--max-new-tokens` raises that
+    ");
+}
+
+#[test]
+fn a_model_leaves_in_the_formats_of_others_and_comes_back() {
+    let project = project();
+    let run = pipeline(&project, &[]);
+    let expected = read_tensors(&run.join("phases/01-pretrain/artifacts/model.safetensors"));
+    let export = |format: &str| {
+        let args = ["export", "--phase", "pretrain", "--format", format, "--out", format];
+        project.host(args).expect(0);
+        let names: Vec<String> = contents(&project.path(format)).into_keys().collect();
+        names
+    };
+    assert_eq!(export("gguf"), ["model.gguf"]);
+    let names = export("hf");
+    for name in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+        assert!(names.iter().any(|found| found == name), "{names:?}");
+    }
+    // One step at a rate of nearly nothing: what is handed on is what came in.
+    let start = |from: &str| {
+        let args = ["run", "--profile", "ten-pretrain", "--max-steps", "1", "--init-from", from];
+        project
+            .host([&args[..], &["training.base_lr=1e-30", "training.min_lr=0"]].concat())
+            .expect(0);
+        read_tensors(&project.last_run().join("phases/01-pretrain/artifacts/model.safetensors"))
+    };
+    let checkpoint = run.join("phases/01-pretrain/checkpoints/step-00000010");
+    for from in ["hf", "hf/model.safetensors", run.to_str().unwrap(), checkpoint.to_str().unwrap()]
+    {
+        // A run's last model is that of its last phase.
+        if from != run.to_str().unwrap() {
+            assert!(start(from) == expected, "from `{from}`");
+        } else {
+            assert!(start(from) != expected);
+        }
+    }
+}
+
+/// Every part of what a user can bring: files of several kinds, a tokenizer made from them, a chat
+/// template, texts measured beside conversations; stopped in the middle and continued.
+#[test]
+fn own_texts_with_a_tokenizer_of_their_own() {
+    let config = r#"
+phases = ["pretrain", "sft"]
+
+[pretrain]
+model = { V = 300, T = 32, C = 32, L = 1, H = 2, d_ff = 32 }
+tokenizer = { kind = "train", vocab_size = 300 }
+training = { total_steps = 6, warmup_steps = 1, micro_B = 4, eval_every = 3, eval_steps = 2, ckpt_every = 3, log_every = 1 }
+
+[pretrain.data]
+mix = { notes = 0.5, lines = 0.5 }
+
+[pretrain.data.sources]
+notes = { kind = "text", path = "notes/**/*.md", documents = "files" }
+lines = { kind = "jsonl", path = "lines.jsonl" }
+
+[sft]
+training = { total_steps = 4, warmup_steps = 1, micro_B = 4, eval_every = 2, eval_steps = 2, ckpt_every = 2, log_every = 1, best_metric = "weighted", best_metric_weights = { pretrain_val_loss = 0.5, sft_val_loss = 0.5 } }
+
+[sft.data]
+mix = { chats = 1.0 }
+sources.chats = { kind = "jsonl", path = "chats.jsonl" }
+
+[sft.data.pretrain_val]
+mix = { lines = 1.0 }
+sources.lines = { kind = "jsonl", path = "lines.jsonl" }
+"#;
+    let note = |i: usize| {
+        let animals = ["heron", "otter", "badger", "marten", "lynx"];
+        let (one, two) = (animals[i % 5], animals[(i / 5) % 5]);
+        format!(
+            "On day {i} the {one} met the {two} by the river, and they spoke of number {}.
+",
+            i * 7
+        )
+    };
+    let mut project = Project::with(Installation::dynamic()).file("run.toml", config);
+    for i in 0..30 {
+        project = project.file(&format!("notes/{}/{i}.md", i % 3), &note(i).repeat(3));
+    }
+    let lines: Vec<String> = (0..60).map(|i| json!({ "text": note(i) }).to_string()).collect();
+    let chats: Vec<String> = (0..40)
+        .map(|i| json!({ "instruction": format!("Day {i}?"), "output": note(i) }).to_string())
+        .chain(["{\"nothing\": 1}".to_owned()])
+        .collect();
+    let project =
+        project.file("lines.jsonl", &lines.join("\n")).file("chats.jsonl", &chats.join("\n"));
+
+    let output = project.host(["run", "--config", "run.toml"]).expect(0);
+    assert!(output.stderr.contains("chats.jsonl:41: "), "{output}");
+    let run = project.last_run();
+    let expected = both_weights(&run);
+    let model = read_json(&run.join("phases/02-sft/artifacts/model.json"));
+    assert_eq!(model["settings"]["tokenizer"]["kind"], "train");
+    assert_eq!(model["settings"]["tokenizer"]["vocab_size"], 300);
+    let points: Vec<Value> = tests::read_lines(&run.join("metrics.jsonl"));
+    let last = |name: &str| points.iter().rev().find_map(|point| point[name].as_f64()).unwrap();
+    let weighted = (last("val/pretrain_loss") + last("val/sft_loss")) / 2.0;
+    assert!((last("val/weighted_loss") - weighted).abs() < 1e-9);
+    assert!(last("val/bits_per_byte") > 0.0);
+
+    project.host(["run", "--config", "run.toml", "--max-steps", "3"]).expect(0);
+    project.host(["run", "--config", "run.toml", "--resume"]).expect(0);
+    assert!(both_weights(&project.last_run()) == expected);
+
+    let reply = project.host(["generate", "Day 3?", "--max-new-tokens", "5", "--json"]).expect(0);
+    assert!(reply.json()["tokens"].as_u64().unwrap() <= 5);
+    project.host(["export", "--format", "hf", "--out", "hf"]).expect(0);
+    let tokenizer = read_json(&project.path("hf/tokenizer.json"));
+    assert_eq!(tokenizer["model"]["type"], "BPE");
+}
+
+#[test]
+fn mixed_precision_trains_and_what_a_device_cannot_do_is_refused() {
+    let project = project();
+    let args = ["run", "--profile", "ten-pretrain", "--progress", "off"];
+    project.host([&args[..], &["global.amp_dtype=bf16"]].concat()).expect(0);
+    let mixed = weights(&project.last_run(), "01-pretrain");
+    project.host(args).expect(0);
+    assert!(mixed != weights(&project.last_run(), "01-pretrain"));
+    let refused = project.host([&args[..], &["global.amp_dtype=fp16"]].concat());
+    assert_snapshot!(refused, @"
+    exit: 2
+    ----- stderr
+    error: plugin `pretrain` can't compute in mixed precision `float16`
+      --> override 1: global.amp_dtype=fp16
+      = key: global.amp_dtype
+    help: it can compute in `bfloat16`; null switches mixed precision off
+
+    error: 1 configuration error; nothing was started
+    ");
+}
+
+#[test]
+fn activations_computed_again_give_the_same_bits() {
+    let project = project();
+    let args = ["run", "--profile", "ten-pretrain", "--progress", "off"];
+    project.host(args).expect(0);
+    let kept = weights(&project.last_run(), "01-pretrain");
+    project.host([&args[..], &["training.activation_checkpointing=true"]].concat()).expect(0);
+    assert!(kept == weights(&project.last_run(), "01-pretrain"));
+}
+
+#[test]
+fn tokenizer_model_and_data_must_agree_before_anything_starts() {
+    let project = project();
+    let args = ["run", "--profile", "pipeline-ten", "--progress", "off"];
+    let output = |more: &[&str]| project.host([&args[..], more].concat());
+    assert_snapshot!(output(&["pretrain.tokenizer.kind=gpt2"]), @"
+    exit: 2
+    ----- stderr
+    error: `V` is 256, but the tokenizer has 50257 tokens
+     --> [INSTALL]/configs/smoke-pretrain.toml:7:5
+      |
+    7 | V = 256
+      |     ^^^
+      = key: pretrain.model.V
+    help: set `V` to 50257, or take another tokenizer
+
+    error: `V` is 256, but the tokenizer has 50257 tokens
+     --> [INSTALL]/configs/smoke-sft.toml:7:5
+      |
+    7 | V = 256
+      |     ^^^
+      = key: sft.model.V
+    help: set `V` to 50257, or take another tokenizer
+
+    error: 2 configuration errors; nothing was started
+    ");
+    assert_snapshot!(output(&["sft.tokenizer.kind=gpt2"]), @"
+    exit: 2
+    ----- stderr
+    error: the model handed on by `pretrain` was trained with another tokenizer
+      --> override 1: sft.tokenizer.kind=gpt2
+      = key: sft.tokenizer
+    help: name its tokenizer: the ids must mean the same
+
+    error: 1 configuration error; nothing was started
+    ");
+    assert_snapshot!(output(&["pretrain.data.mix={\"wiki\": 1}"]), @r#"
+    exit: 2
+    ----- stderr
+    error: the mix names `wiki`, which is no source
+      --> override 1: pretrain.data.mix={"wiki": 1}
+      = key: pretrain.data.mix.wiki
+    help: did you mean `wikitext`? if not, add `wiki` to `data.sources`
+
+    error: 1 configuration error; nothing was started
+    "#);
+    assert_snapshot!(output(&["sft.data.chat_template={% for m in messages %}"]), @"
+    exit: 2
+    ----- stderr
+    error: the value of override `sft.data.chat_template` is not JSON: key must be a string
+      --> override 1: sft.data.chat_template={% for m in messages %}
+    help: write lists, mappings and quoted texts as JSON, for example `[0.9, 0.95]`
+
+    error: 1 configuration error; nothing was started
+    ");
+    assert_snapshot!(output(&["sft.training.best_metric=weighted"]), @"
+    exit: 2
+    ----- stderr
+    error: `best_metric: weighted` needs `best_metric_weights`
+      --> override 1: sft.training.best_metric=weighted
+      = key: sft.training.best_metric_weights
+
+    error: `val/weighted_loss` is not measured without `data.pretrain_val`
+      --> override 1: sft.training.best_metric=weighted
+      = key: sft.training.best_metric
+    help: give `data.pretrain_val` texts, or use `sft_val_loss`
+
+    error: 2 configuration errors; nothing was started
+    ");
+    assert_eq!(project.names(), ["configs"]);
+}
+
+#[test]
+fn halves_of_a_pipeline_have_one_model() {
+    let project = Project::with(Installation::dynamic());
+    for profile in profiles(&project).iter().filter(|profile| profile["group"] == "pipeline") {
+        let settings =
+            project.host(["profiles", "show", profile["name"].as_str().unwrap()]).expect(0).json();
+        let mut sizes = [&settings["pretrain"]["model"], &settings["sft"]["model"]]
+            .map(|model| model.as_object().unwrap().clone());
+        for model in &mut sizes {
+            assert!(model.remove("dropout").is_some());
+        }
+        assert_eq!(sizes[0], sizes[1], "{profile:#}");
+    }
+}
+
 #[test]
 fn an_unfinished_run_does_not_generate() {
     let project = project();
@@ -294,19 +623,19 @@ fn models_that_do_not_fit_each_other_are_refused_before_the_start() {
     assert_snapshot!(project.host(args), @"
     exit: 2
     ----- stderr
-    error: `T` is 99, but the model handed on has 128
+    error: `T` is 99, but the model handed on by `pretrain` has 32
       --> override 2: sft.model.T=99
       = key: sft.model.T
-    help: leave `model` out to take the sizes of the model handed on
+    help: the sizes of the model must be those of what it starts from
 
-    error: `C` is 32, but the model handed on has 64
+    error: `C` is 32, but the model handed on by `pretrain` has 64
       --> override 1: sft.model.C=32
       = key: sft.model.C
-    help: leave `model` out to take the sizes of the model handed on
+    help: the sizes of the model must be those of what it starts from
 
     error: 2 configuration errors; nothing was started
     ");
-    assert_eq!(project.names(), Vec::<String>::new());
+    assert_eq!(project.names(), ["configs"]);
 }
 
 #[test]

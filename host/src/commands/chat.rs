@@ -90,7 +90,7 @@ impl Session<'_> {
                 print("\n")?;
                 self.remember(message, reply);
             }
-            Err(error) if !self.is_opened && !error.code.starts_with("generate::") => {
+            Err(error) if !self.is_opened && !error.code.starts_with(sdk::BAD_REQUEST) => {
                 return Err(self.trained.failed("while generating", error));
             }
             Err(error) => {

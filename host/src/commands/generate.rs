@@ -26,9 +26,7 @@ pub(super) fn exec(args: Generate) -> Result<u8, RunError> {
     };
     let services = Arc::new(Streaming::new(Interrupt::install()?, !args.json));
     let mut client = trained.open(&registry, Arc::<Streaming>::clone(&services))?;
-    let reply = client
-        .generate(&trained.artifacts, &request)
-        .map_err(|e| trained.failed("while generating", e))?;
+    let reply = client.generate(&trained.artifacts, &request).map_err(|e| told(&trained, e))?;
     if services.is_reader_gone() {
         return Ok(STOPPED_BY_READER);
     }
@@ -41,6 +39,14 @@ pub(super) fn exec(args: Generate) -> Result<u8, RunError> {
     }
     let is_cancelled = reply.stop_reason == sdk::StopReason::Cancelled;
     Ok(if is_cancelled { 130 } else { 0 })
+}
+
+/// A request that makes no sense is a usage error; all else is the plugin's.
+fn told(trained: &Trained, error: sdk::Error) -> RunError {
+    if error.code.starts_with(sdk::BAD_REQUEST) {
+        return RunError::Usage { message: error.message, help: error.help };
+    }
+    trained.failed("while generating", error)
 }
 
 /// The prompt as it was typed; `-`, or none with something on standard input, reads that.

@@ -96,7 +96,7 @@ pub fn known(given: &Artifacts) -> Result<Option<Known>> {
         _ => {
             let path = file_path(artifact)?;
             let sizes = match file_format(artifact)? {
-                Format::Torch => Some(TorchCheckpoint::read(path)?.sizes),
+                Format::Torch => Some(TorchCheckpoint::read_sizes(path)?),
                 Format::Safetensors => hugging_face::sizes_beside(path)?,
             };
             Known { sizes, tokenizer: None, origin: file_origin(path) }
@@ -223,7 +223,8 @@ fn file_format(artifact: &Artifact) -> Result<Format> {
         "safetensors" => Ok(Format::Safetensors),
         "pt" | "pth" => Ok(Format::Torch),
         other => {
-            let message = format!("a file of this format holds no weights known here: `{other}`");
+            let origin = file_origin(file_path(artifact)?);
+            let message = format!("{origin} has no format known here: `{other}`");
             Err(Error::new("gpt::file", message).help("name a `.safetensors` or a `.pt` file"))
         }
     }

@@ -250,6 +250,49 @@ mod tests {
         assert!(paths(&Start { model: Some(&wide), ..start }).is_empty());
     }
 
+    /// A tiny corpus gives a vocabulary of 320: of exactly so many, where the reference's comes out
+    /// between 300 and 350.
+    #[test]
+    fn a_tokenizer_is_trained_on_the_texts_of_the_phase() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("corpus.txt");
+        let names = ["heron", "otter", "badger", "marten", "brown fox", "quick lynx", "jackdaw"];
+        let line = |i: usize| {
+            let (one, two) = (names[i % 7], names[i * i % 5]);
+            format!("the {one} jumps over the {two} and asks question {}", i * 37 % 50)
+        };
+        std::fs::write(&path, (0..60).map(line).collect::<Vec<_>>().join("\n\n")).unwrap();
+        let data: PretrainDataConfig = serde_json::from_value(json!({
+            "sources": {"corpus": {"kind": "text", "path": path}},
+            "mix": {"corpus": 1.0},
+        }))
+        .unwrap();
+        let cx = PhaseContext::detached("pretrain", 42, sdk::DeviceContext::default());
+        for model in ["bpe", "unigram"] {
+            let section = json!({"kind": "train", "model": model, "vocab_size": 320});
+            let own: TokenizerConfig = serde_json::from_value(section).unwrap();
+            let trained = train_tokenizer(&own.training().unwrap(), &data, &cx).unwrap();
+            assert_eq!(trained.vocab_size(), 320);
+            let again = Tokenizer::from_parts(&trained.description(), trained.model()).unwrap();
+            assert_eq!(again, trained);
+            let ids = trained.encode("the quick brown fox");
+            assert!(ids.len() < 15 && ids.iter().all(|id| (4..320).contains(id)), "{ids:?}");
+            assert_eq!(trained.decode(&ids), "the quick brown fox");
+
+            // Each special token is one piece with an id of its own.
+            let pieces = trained.vocabulary().unwrap();
+            let mut found = Vec::new();
+            for (id, text) in trained.special().all().into_iter().zip(trained.special_texts().all())
+            {
+                assert_eq!(pieces[id as usize].text, text);
+                found.push(id);
+            }
+            found.sort_unstable();
+            found.dedup();
+            assert_eq!((found.len(), pieces.len()), (4, 320));
+        }
+    }
+
     #[test]
     fn other_artifacts_say_nothing_about_a_start() {
         let mut given = Artifacts::default();

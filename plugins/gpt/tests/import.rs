@@ -62,6 +62,7 @@ fn a_pytorch_checkpoint_is_read_bit_for_bit() {
     assert_eq!(checkpoint.sizes, small());
     assert_eq!((checkpoint.step, checkpoint.best_val_loss), (1, Some(2.5)));
     assert!(checkpoint.has_optimizer);
+    assert_eq!(TorchCheckpoint::read_sizes(&fixture("seed.pt")).unwrap(), small());
 
     let given = file(&fixture("seed.pt"), BTreeMap::new());
     let gpt = fresh(&small(), 1);
@@ -123,7 +124,7 @@ fn files_that_are_no_checkpoints_are_refused_in_words() {
     fs::remove_file(&path).unwrap();
     assert!(message(&file(&path, BTreeMap::new())).ends_with("there is no such file"));
     let other = message(&file(&directory.path().join("model.onnx"), BTreeMap::new()));
-    assert_eq!(other, "a file of this format holds no weights known here: `onnx`");
+    assert!(other.ends_with("model.onnx` has no format known here: `onnx`"), "{other}");
 }
 
 #[test]

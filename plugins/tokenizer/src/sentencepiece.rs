@@ -1,8 +1,8 @@
 //! Model files of the SentencePiece library, unigram and BPE.
 //!
 //! A model file is a protobuf message: pieces with scores, and how text is normalised before they
-//! are looked for. It is turned into a `tokenizer.json`, which encodes and is exported; decoding
-//! follows SentencePiece itself.
+//! are looked for. Normalising and decoding follow SentencePiece itself; pieces are looked for by the
+//! `tokenizers` crate, with the model turned into a `tokenizer.json`, which is also the export.
 
 mod charsmap;
 mod model_proto;

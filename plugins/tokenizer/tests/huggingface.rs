@@ -1,5 +1,5 @@
 //! Files of Hugging Face's `tokenizers`.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
 //! What holds for every kind of tokenizer: streaming, exports, and texts that look special.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::path::PathBuf;
 

@@ -1,5 +1,4 @@
 //! Time to encode grows with the text, also for texts made to be slow.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

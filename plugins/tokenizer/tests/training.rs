@@ -1,5 +1,4 @@
 //! Vocabularies made from texts.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use sdk::Error;
 use tokenizer::{PieceKind, SpecialTexts, Tokenizer, TrainConfig, TrainModel};

@@ -66,6 +66,20 @@ mod tests {
     }
 
     #[test]
+    fn the_rate_rises_to_its_base_and_falls_to_its_least() {
+        let rate = |step| lr(step, 1000, 1e-3, 100, 1e-4);
+        assert!(rate(0).abs() < 1e-9 && (rate(100) - 1e-3).abs() < 1e-9);
+        for step in 0..100 {
+            assert!(rate(step) <= rate(step + 1), "{step}");
+            assert!((0.0..=1e-3).contains(&rate(step)), "{step}");
+        }
+        for step in 100..1000 {
+            assert!((1e-4..=1e-3).contains(&rate(step)), "{step}");
+            assert!(rate(step + 1) < rate(step), "{step}");
+        }
+    }
+
+    #[test]
     fn edges() {
         assert_eq!(lr(0, 10, 1.0, 5, 0.1), 0.0);
         assert_eq!(lr(0, 10, 1.0, 0, 0.1), 1.0);

@@ -69,6 +69,8 @@ fn built(
     place
 }
 
+/// In the order of the texts: the reference's buffer that shuffles them is gone, since windows are
+/// drawn from anywhere; and what is held back goes by document, not by a number of tokens.
 #[test]
 fn two_builds_are_equal_to_the_byte() {
     let dir = tempfile::tempdir().unwrap();
@@ -79,9 +81,15 @@ fn two_builds_are_equal_to_the_byte() {
         };
         contents(&place).into_iter().map(of).collect()
     };
-    let first = relative(built(&dir, "first", &source, 50, 1));
-    let second = relative(built(&dir, "second", &source, 50, 4));
-    assert_eq!(first, second);
+    // Shards of 1024 bytes too, the reference's size for this.
+    for (n_tokens, name) in [(512, "a"), (50, "b")] {
+        let one = relative(built(&dir, &format!("{name}1"), &source, n_tokens, 1));
+        let other = relative(built(&dir, &format!("{name}4"), &source, n_tokens, 4));
+        assert_eq!(one, other);
+        let is_full = |bytes: &Vec<u8>| bytes.len() == 2 * n_tokens;
+        assert!(one.iter().any(|(path, bytes)| path.starts_with("train") && is_full(bytes)));
+    }
+    let first = relative(dir.path().join("b1"));
     let names: Vec<String> = first.iter().map(|(path, _)| path.display().to_string()).collect();
     assert_eq!(names[0], "meta.json");
     // 40 documents of 14.5 bytes on average and an end token each, a tenth of them held back.
@@ -150,6 +158,8 @@ fn another_tokenizer_is_told_by_its_hash() {
     assert!(error.message.starts_with(told), "{}", error.message);
 }
 
+/// The reference keeps files of bytes beside these for texts without a tokenizer, valid by time and
+/// size of what they were made from; here bytes are a tokenizer, and there is one kind of cache.
 #[test]
 fn a_cache_is_built_once_and_again_only_where_it_is_damaged() {
     let dir = tempfile::tempdir().unwrap();
@@ -166,6 +176,13 @@ fn a_cache_is_built_once_and_again_only_where_it_is_damaged() {
     fs::write(shard, b"half").unwrap();
     assert_eq!(all(&opened(&dir, notes(&dir)).unwrap().train), first);
     assert_eq!(contents(&tokens), before);
+
+    // Other texts at the same place are another cache, and the first stays what it is.
+    let source = notes(&dir);
+    fs::write(source["path"].as_str().unwrap(), "one\n\nmore\n\nthen").unwrap();
+    let cache = opened(&dir, source).unwrap();
+    assert_eq!((cache.meta.train_documents, cache.meta.val_documents), (2, 1));
+    assert!(before.iter().all(|(path, bytes)| fs::read(path).unwrap() == *bytes));
 }
 
 #[test]

@@ -125,6 +125,11 @@ fn a_reply_is_what_the_last_assistant_said() {
     assert_eq!(reply(&[USR, Q, EOT, ASST, A, A, EOT, USR], &special), [A, A]);
     assert_eq!(reply(&[ASST, Q, EOT, ASST, A], &special), [A]);
     assert!(reply(&[USR, Q, EOT], &special).is_empty());
+    assert!(reply(&[USR, Q, EOT, ASST, EOT, USR, Q], &special).is_empty());
+    assert!(reply(&[ASST], &special).is_empty());
+    // Text that looks like a tag is text.
+    let spelled: Vec<u32> = b"<|eot|>user: x".map(u32::from).to_vec();
+    assert_eq!(reply(&[&[ASST], &spelled[..], &[EOT]].concat(), &special), spelled);
 }
 
 #[test]

@@ -100,6 +100,20 @@ fn all_faults_come_out_together() {
     assert_eq!(faults[2].message, "no such file: `/no/such/a.txt`, `/no/such/b.txt`");
 }
 
+/// The reference builds the caches of its defaults whatever is asked for, and tells of a primer that
+/// is not there when the others are done.
+#[test]
+fn only_what_is_named_is_looked_for_and_the_primer_is_told_by_its_file() {
+    let told = |mix: Value| {
+        let sft: SftDataConfig = serde_json::from_value(json!({"mix": mix})).unwrap();
+        sft.check()
+    };
+    let fault = only(told(json!({"primer": 1.0})));
+    assert_eq!(fault.message, "no such file: `data/primer.jsonl`");
+    assert_eq!(fault.path.unwrap(), "data.mix.primer");
+    assert_eq!(told(json!({"world": 1.0})), []);
+}
+
 #[test]
 fn texts_measured_while_fine_tuning_are_checked_under_their_key() {
     let sft = json!({"pretrain_val": {"mix": {"world": 0.5}}});

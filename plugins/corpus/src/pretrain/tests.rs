@@ -59,6 +59,64 @@ fn targets_are_inputs_shifted_by_one() {
     }
 }
 
+/// 500 tokens, windows of 10 + 1, batches of 4.
+#[test]
+fn windows_are_pieces_of_the_stream() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bytes.txt");
+    let text: String = (0..499).map(|i| char::from(b'!' + (i * i % 89) as u8)).collect();
+    fs::write(&path, text).unwrap();
+    let config = serde_json::from_value(json!({
+        "sources": {"bytes": {"kind": "text", "path": path, "val_fraction": 0.0}},
+        "mix": {"bytes": 1.0},
+        "cache_dir": dir.path(),
+    }))
+    .unwrap();
+    let mut data = PretrainData::open(&config, &Tokenizer::byte(), 10, &context()).unwrap();
+    let stream = data.streams[0].train.window(0, 500);
+    assert_eq!(data.streams[0].train.len(), 500);
+    for _ in 0..50 {
+        let batch = data.next_batch(4);
+        assert_eq!((batch.n, batch.t, batch.ids.len(), batch.targets.len()), (4, 10, 40, 40));
+        for (x, y) in batch.ids.chunks(10).zip(batch.targets.chunks(10)) {
+            assert_eq!(x[1..], y[..9]);
+            let window = [x, &y[9..]].concat();
+            assert!(stream.windows(11).any(|piece| piece == window), "{window:?}");
+        }
+    }
+}
+
+#[test]
+fn bytes_are_ids_and_a_seed_gives_its_own_windows() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = two_sources(&dir);
+    let batch = |seed| {
+        let cx = PhaseContext::detached("pretrain", seed, DeviceContext::default());
+        PretrainData::open(&config, &Tokenizer::byte(), T, &cx).unwrap().next_batch(8)
+    };
+    let first = batch(1);
+    assert_eq!((first.n, first.t, first.ids.len()), (8, 16, 8 * 16));
+    assert!(first.ids.iter().chain(&first.targets).all(|id| *id <= 255));
+    assert_eq!(batch(1), first);
+    assert_ne!(batch(2), first);
+}
+
+/// What is in `sources` and not in the mix is not even read.
+#[test]
+fn only_sources_that_are_named_are_built_and_each_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = two_sources(&dir);
+    let caches = || fs::read_dir(dir.path().join("cache/tokens")).unwrap().count();
+    config.mix = [("digits".to_owned(), 1.0)].into();
+    open(&config);
+    assert_eq!(caches(), 1);
+    open(&config);
+    assert_eq!(caches(), 1);
+    config.val_source = Some("letters".to_owned());
+    open(&config);
+    assert_eq!(caches(), 2);
+}
+
 #[test]
 fn windows_come_in_the_proportions_of_the_mix_and_from_one_source_each() {
     let dir = tempfile::tempdir().unwrap();
@@ -197,6 +255,17 @@ fn short_sources_are_refused() {
     let error = PretrainData::open(&config, &Tokenizer::byte(), 64, &context()).unwrap_err();
     assert_eq!(error.message, "split val of source `digits` has 41 tokens, but a window needs 65");
     assert_eq!(error.path.unwrap(), "data.sources.digits.path");
+
+    let path = dir.path().join("wiki.txt");
+    fs::write(&path, "wiki").unwrap();
+    let config = serde_json::from_value(json!({
+        "sources": {"wiki": {"kind": "text", "path": path}},
+        "mix": {"wiki": 1.0},
+        "cache_dir": dir.path(),
+    }))
+    .unwrap();
+    let error = PretrainData::open(&config, &Tokenizer::byte(), T, &context()).unwrap_err();
+    assert_eq!(error.message, "split train of source `wiki` has 5 tokens, but a window needs 17");
 }
 
 #[test]

@@ -103,6 +103,7 @@ impl Reading<'_> {
             }
         }
         self.add_trees(&nodes, &places, split)?;
+        self.pool.report.n_bad = self.pool.report.bad_records.len();
         let bad = &self.pool.report.bad_records[n_bad_before..];
         if self.n_taken() == n_before { Err(nothing_usable(files, bad)) } else { Ok(()) }
     }

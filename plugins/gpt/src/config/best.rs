@@ -94,5 +94,6 @@ mod tests {
         assert!(check(weighted, None).unwrap().contains("needs"));
         assert!(check(None, Some(weights(0.5, 0.5))).unwrap().contains("only"));
         assert!((weights(0.25, 0.75).mean(2.0, 4.0) - 3.5).abs() < 1e-12);
+        assert!((weights(0.5, 0.5).mean(1.5, 2.0) - 1.75).abs() < 1e-12);
     }
 }

@@ -44,15 +44,18 @@ impl TorchCheckpoint {
         Self::open(path).map_err(|e| e.context(format!("`{}`", path.display())))
     }
 
+    /// The sizes alone, without reading the weights.
+    ///
+    /// # Errors
+    /// As [`TorchCheckpoint::read`].
+    pub fn read_sizes(path: &Path) -> Result<ModelConfig> {
+        let read = || sizes(require(&Archive::open(path)?.root()?, "model_cfg")?);
+        read().map_err(|e| e.context(format!("`{}`", path.display())))
+    }
+
     fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| bad(plain(&e)))?;
-        let file_bytes = file.metadata().map_err(|e| bad(plain(&e)))?.len();
-        let archive = ZipArchive::new(BufReader::new(file)).map_err(|e| {
-            bad(format!("no PyTorch checkpoint: {e}"))
-                .help("save it anew with PyTorch 1.6 or newer")
-        })?;
-        let mut archive = Archive::new(archive, file_bytes)?;
-        let root = pickle::read(&archive.pickle()?)?;
+        let mut archive = Archive::open(path)?;
+        let root = archive.root()?;
         let sizes = sizes(require(&root, "model_cfg")?)?;
         let mut tensors = archive.tensors(require(&root, "model_state")?)?;
         drop_head(&mut tensors)?;
@@ -84,28 +87,36 @@ struct Archive {
     zip: ZipArchive<BufReader<File>>,
     file_bytes: u64,
     /// In front of the names of all members, such as `archive`.
-    root: String,
+    prefix: String,
 }
 
 impl Archive {
-    fn new(zip: ZipArchive<BufReader<File>>, file_bytes: u64) -> Result<Self> {
-        let names = zip.file_names().flatten().map(Cow::into_owned);
-        let root = names.into_iter().find_map(|n| n.strip_suffix("/data.pkl").map(str::to_owned));
-        let Some(root) = root else {
+    fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|e| bad(plain(&e)))?;
+        let file_bytes = file.metadata().map_err(|e| bad(plain(&e)))?.len();
+        let zip = ZipArchive::new(BufReader::new(file)).map_err(|e| {
+            bad(format!("no PyTorch checkpoint: {e}"))
+                .help("save it anew with PyTorch 1.6 or newer")
+        })?;
+        let mut names = zip.file_names().flatten().map(Cow::into_owned);
+        let prefix = names.find_map(|name| name.strip_suffix("/data.pkl").map(str::to_owned));
+        drop(names);
+        let Some(prefix) = prefix else {
             return Err(bad("no PyTorch checkpoint: the archive has no `data.pkl`"));
         };
-        Ok(Self { zip, file_bytes, root })
+        Ok(Self { zip, file_bytes, prefix })
     }
 
-    fn pickle(&mut self) -> Result<Vec<u8>> {
-        let name = format!("{}/data.pkl", self.root);
+    /// The value that was saved; tensors in it are descriptions.
+    fn root(&mut self) -> Result<Object> {
+        let name = format!("{}/data.pkl", self.prefix);
         let member = self.zip.by_name(&name).map_err(|e| bad(e.to_string()))?;
         let mut bytes = Vec::new();
         member.take(MAX_PICKLE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| bad(plain(&e)))?;
         if bytes.len() as u64 > MAX_PICKLE_BYTES {
             return Err(bad("its pickle is larger than a checkpoint's"));
         }
-        Ok(bytes)
+        pickle::read(&bytes)
     }
 
     /// All tensors of a state dictionary; other values in it are left out.
@@ -131,7 +142,7 @@ impl Archive {
         if n_bytes as u64 > self.file_bytes {
             return Err(bad("it is larger than the file"));
         }
-        let name = format!("{}/data/{}", self.root, stored.key);
+        let name = format!("{}/data/{}", self.prefix, stored.key);
         let mut member = self.zip.by_name(&name).map_err(|e| bad(e.to_string()))?;
         let mut bytes = vec![0; n_bytes];
         io::copy(&mut member.by_ref().take(skipped as u64), &mut io::sink())

@@ -12,11 +12,12 @@ fn logits_after_each_new_token_are_those_of_the_whole_sequence() {
     for n_prompt in 1..8 {
         let mut cache = KvCache::new(&gpt, 1, 8).unwrap();
         let prompt = gpt.prefill(&ids(&[&IDS[..n_prompt]]), &mut cache).unwrap();
+        assert_eq!((prompt.dims(), cache.len()), (&[1, n_prompt, 11][..], n_prompt));
         let want = logits(&gpt, &IDS[..n_prompt]);
         assert_close(&prompt.flatten_all().unwrap().to_vec1().unwrap(), &want.concat(), 1e-5);
         for n in n_prompt + 1..=8 {
             let got = gpt.decode(&ids(&[&IDS[n - 1..n]]), &mut cache).unwrap();
-            assert_eq!(got.dims(), [1, 1, 11]);
+            assert_eq!((got.dims(), cache.len()), (&[1, 1, 11][..], n));
             let got: Vec<f32> = got.flatten_all().unwrap().to_vec1().unwrap();
             assert_close(&got, &logits(&gpt, &IDS[..n])[n - 1], 1e-5);
         }

@@ -107,6 +107,7 @@ fn parameters_are_those_of_the_reference() {
     }
 }
 
+/// The reference seeds after it has made the model: there the seed decides nothing of it.
 #[test]
 fn weights_follow_the_seed() {
     let table = |seed| {

@@ -5,11 +5,14 @@
 
 mod behaviour;
 mod caching;
+mod ending;
 mod generating;
 mod golden;
 mod learning;
+mod masking;
 mod mixed_precision;
 mod recomputing;
+mod written_out;
 
 use std::collections::BTreeMap;
 
@@ -44,7 +47,10 @@ fn seeded(config: &ModelConfig, seed: u64) -> Gpt {
 
 /// The small model with the formula's weights.
 fn golden() -> Gpt {
-    let gpt = seeded(&small(), 0);
+    with_formula(seeded(&small(), 0))
+}
+
+fn with_formula(gpt: Gpt) -> Gpt {
     let mut tensors = BTreeMap::new();
     for (k, (name, kind, var)) in gpt.params().iter().enumerate() {
         let value = |i: usize| {

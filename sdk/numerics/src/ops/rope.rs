@@ -173,6 +173,35 @@ mod tests {
         }
     }
 
+    /// Tables of 256 positions and 32 pairs, in f32, of angles that are taken in f64: in f32 the
+    /// last position's are off by up to 1e-5.
+    #[test]
+    fn tables_have_an_angle_for_each_position_and_pair() {
+        let tables = Rope::new(256, 64, 10_000.0).unwrap();
+        assert_eq!((tables.positions(), tables.head_width()), (256, 64));
+        assert_eq!((tables.cos.len(), tables.sin.len()), (256 * 32, 256 * 32));
+        for position in [0, 1, 100, 255] {
+            let (cos, sin): (&[f32], &[f32]) = tables.at(position);
+            for pair in 0..32 {
+                let angle = position as f64 / 10_000f64.powf(2.0 * pair as f64 / 64.0);
+                assert!((f64::from(cos[pair]) - angle.cos()).abs() < 1e-7, "{position} {pair}");
+                assert!((f64::from(sin[pair]) - angle.sin()).abs() < 1e-7, "{position} {pair}");
+            }
+        }
+    }
+
+    #[test]
+    fn shape_and_type_stay_and_odd_widths_are_refused() {
+        let tables = Rope::new(8, 64, 10_000.0).unwrap();
+        for dtype in [DType::F32, DType::F64, DType::F16, DType::BF16] {
+            let x = wave(&[2, 3, 8, 64], 1).to_dtype(dtype).unwrap();
+            let y = rope(&x, &tables, 0).unwrap();
+            assert_eq!((y.dims(), y.dtype()), (x.dims(), dtype));
+        }
+        let error = Rope::new(8, 63, 10_000.0).unwrap_err();
+        assert_eq!(crate::error(error).message, "a rotary head must have an even width, not 63");
+    }
+
     #[test]
     fn bounds_are_checked() {
         let tables = Rope::new(4, 4, 10.0).unwrap();

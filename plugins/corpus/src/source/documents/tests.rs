@@ -61,6 +61,21 @@ fn blank_lines_separate_paragraphs() {
     assert_eq!(found.texts, ["one", "two\nlines", "three"]);
 }
 
+/// The reference's text form of the primer puts `<dialogue>` between blocks and drops blank ones.
+/// Here conversations are records, see `primer` among the presets; a text of blocks is cut at blank
+/// lines, which keeps every block whole and none of what is between them.
+#[test]
+fn blocks_are_kept_whole_and_blank_ones_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let blocks = ["user: Q\nassistant: A", "system: S\nuser: Q", "one more"];
+    let text = format!("\n\n{}\n\n \n\n{}\n\n\t\n\n{}\n\n", blocks[0], blocks[1], blocks[2]);
+    let path = written(&dir, "blocks.txt", text.as_bytes());
+    let source = json!({"kind": "text", "path": path});
+    let found = found(source.clone());
+    assert_eq!(found.texts, blocks);
+    assert_eq!(self::found(source).texts, blocks);
+}
+
 #[test]
 fn lines_keep_the_blanks_at_their_ends_and_blank_ones_are_dropped() {
     let dir = tempfile::tempdir().unwrap();
