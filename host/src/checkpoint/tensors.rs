@@ -52,7 +52,11 @@ pub fn write_tensors<'a>(
 ) -> io::Result<FileDigest> {
     let views = tensors.into_iter().map(|(name, tensor)| (name, TensorFile(tensor)));
     crash_point();
+    // The library's files are for the user's eyes only, whatever the umask says: others may share
+    // the run.
+    let usual = File::create(path).and_then(|file| file.metadata()).map_err(at("creating", path))?;
     safetensors::serialize_to_file(views, None, path).map_err(|e| at("writing", path)(as_io(e)))?;
+    fs::set_permissions(path, usual.permissions()).map_err(at("writing", path))?;
     File::open(path).and_then(|file| file.sync_all()).map_err(at("flushing", path))?;
     hash_file(path)
 }

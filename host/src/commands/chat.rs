@@ -23,7 +23,7 @@ const HELP: &str = "\
 /help   this list
 Ctrl-C  end the answer";
 
-pub(super) fn exec(args: Chat) -> Result<u8, RunError> {
+pub(super) fn exec(args: &Chat) -> Result<u8, RunError> {
     let system = args.system.read()?;
     let registry = discover();
     let trained = Trained::find(&args.trained, &registry, can_generate, "chat")?;
@@ -88,7 +88,7 @@ impl Session<'_> {
             Ok(reply) => {
                 self.is_opened = true;
                 print("\n")?;
-                self.remember(message, reply);
+                self.remember(message, &reply);
             }
             Err(error) if !self.is_opened && !error.code.starts_with(sdk::BAD_REQUEST) => {
                 return Err(self.trained.failed("while generating", error));
@@ -103,7 +103,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn remember(&mut self, message: &str, reply: GenerateReply) {
+    fn remember(&mut self, message: &str, reply: &GenerateReply) {
         if reply.dropped_messages > 0 {
             let has_system = self.history.first().is_some_and(|m| m.role == ChatRole::System);
             let first = usize::from(has_system);

@@ -12,7 +12,7 @@ use super::{STOPPED_BY_READER, print, print_json};
 use crate::cli::Generate;
 use crate::run::{Interrupt, RunError};
 
-pub(super) fn exec(args: Generate) -> Result<u8, RunError> {
+pub(super) fn exec(args: &Generate) -> Result<u8, RunError> {
     let prompt = prompt(args.prompt.as_deref())?;
     let system = args.system.read()?;
     let registry = discover();

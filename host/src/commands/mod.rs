@@ -32,8 +32,8 @@ pub fn dispatch(cli: Cli) -> Result<u8, RunError> {
         Command::Profiles(command) => profiles::exec(command),
         Command::Plugins(command) => plugins::exec(command),
         Command::Config(command) => config::exec(&command),
-        Command::Generate(command) => generate::exec(*command),
-        Command::Chat(command) => chat::exec(command),
+        Command::Generate(command) => generate::exec(&command),
+        Command::Chat(command) => chat::exec(&command),
         Command::Export(command) => export::exec(command),
     }
 }

@@ -108,7 +108,7 @@ pub fn compose(
     let mut errors = Vec::new();
     match initial(&composed.plan) {
         Ok(artifacts) => composed.initial = artifacts,
-        Err(error) => errors.push(error),
+        Err(more) => errors.extend(more),
     }
     let mut upstream = composed.initial.clone();
     for planned in composed.plan.phases.clone() {
@@ -120,10 +120,11 @@ pub fn compose(
     if errors.is_empty() { Ok(composed) } else { Err(RunError::Config(ConfigErrors(errors))) }
 }
 
-fn initial(plan: &Plan) -> Result<Vec<SharedArtifact>, ConfigError> {
+/// What `global.init_from` names.
+fn initial(plan: &Plan) -> Result<Vec<SharedArtifact>, Vec<ConfigError>> {
     let Some(wanted) = &plan.global.init_from else { return Ok(Vec::new()) };
     initial::load(plan.global.output_dir.as_ref(), wanted)
-        .map_err(|e| plan.section_error("global", "init_from", &e.message, e.help.as_deref()))
+        .map_err(|e| vec![plan.section_error("global", "init_from", &e.message, e.help.as_deref())])
 }
 
 fn compose_phase(

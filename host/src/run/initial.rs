@@ -2,7 +2,7 @@
 //!
 //! It reaches the phases as artifacts, as if an earlier phase had handed it on. A run gives those of
 //! its finished phases. A checkpoint is one of kind `checkpoint`: its tensors under their names in the
-//! state, its settings the section that it was trained with. A file is one of kind `file`; tensors are
+//! state, its settings the section that it was trained with and the state's values. A file is one of kind `file`; tensors are
 //! read from safetensors only, all else is left to the trainer that knows the format.
 
 use std::collections::BTreeMap;
@@ -80,6 +80,7 @@ fn from_checkpoint(directory: &Path) -> Result<Vec<SharedArtifact>> {
         "step": manifest.step,
         "path": directory.display().to_string(),
         "section": section(directory, &manifest.phase).unwrap_or_default(),
+        "values": restored.state.values,
     });
     let tensors = restored.state.tensors.into_iter().map(|(name, t)| (name, Arc::new(t)));
     Ok(vec![artifact("checkpoint", settings, tensors.collect())])
@@ -131,6 +132,7 @@ mod tests {
         fs::write(run.join("resolved_settings.json"), settings.to_string()).unwrap();
         let mut state = sdk::StateDict::default();
         state.tensors.insert("model/w".into(), tensor(1.5));
+        state.values.insert("words".into(), 7.into());
         let manifest = Manifest {
             schema: SCHEMA,
             phase: "fit".into(),
@@ -145,6 +147,7 @@ mod tests {
         let found = load(output.path(), written.directory.to_str().unwrap()).unwrap();
         assert_eq!(found[0].kind, "checkpoint");
         assert_eq!(found[0].settings["section"]["width"], 3);
+        assert_eq!(found[0].settings["values"]["words"], 7);
         assert_eq!(found[0].tensors[0].0, "model/w");
         assert_eq!(found[0].tensors[0].1.to_vec::<f32>().unwrap(), [1.5, 1.5]);
 
