@@ -1,6 +1,7 @@
 //! Generated text on its way to standard output, piece by piece.
 
-use std::io::{ErrorKind, Write};
+use std::borrow::Cow;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sdk::PhaseDescription;
@@ -37,6 +38,7 @@ impl HostServices for Streaming {
         let text = payload.as_str().filter(|_| kind == "text" && self.is_printed);
         let Some(text) = text else { return };
         let mut out = std::io::stdout().lock();
+        let text = if out.is_terminal() { harmless(text) } else { Cow::Borrowed(text) };
         let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         if written.is_err_and(|e| e.kind() == ErrorKind::BrokenPipe) {
             self.is_reader_gone.store(true, Ordering::Relaxed);
@@ -45,5 +47,26 @@ impl HostServices for Streaming {
 
     fn is_cancelled(&self) -> bool {
         self.interrupt.is_set() || self.is_reader_gone()
+    }
+}
+
+/// A text that can't move a terminal's cursor or change its colours, whatever a model says.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_harmful = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if text.contains(is_harmful) {
+        text.replace(is_harmful, "\u{FFFD}").into()
+    } else {
+        text.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn a_model_cant_command_the_terminal() {
+        assert_eq!(harmless("a\tb\n"), "a\tb\n");
+        assert_eq!(harmless("a\u{1b}[2J\r\u{9b}b"), "a\u{FFFD}[2J\u{FFFD}\u{FFFD}b");
     }
 }

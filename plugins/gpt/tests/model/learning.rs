@@ -97,6 +97,27 @@ fn an_evaluation_in_between_changes_nothing() {
     assert_eq!(bits(&mut measured), bits(&mut plain));
 }
 
+/// Weights that give a finite loss and an infinite gradient: the values of the gate are 0, and what
+/// they are weighed with is as large as f32 can say.
+#[test]
+fn a_gradient_that_is_no_number_is_named_and_not_taken() {
+    let mut learner = learner(None, false).unwrap();
+    let mut state = StateDict::save(&mut learner).unwrap();
+    for (part, value) in [("fc_a", 0.0), ("fc_g", 1e4), ("fc_out", 1e38f32)] {
+        let name = format!("model/blocks.1.mlp.{part}.weight");
+        let shape = state.tensors[&name].shape().to_vec();
+        let values = vec![value; shape.iter().product()];
+        let tensor = sdk::TensorHandle::from_vec(values, &shape).unwrap();
+        state.tensors.insert(name, tensor);
+    }
+    state.restore(&mut learner).unwrap();
+    let before = bits(&mut learner);
+    let error = learner.step(0, &[batch(0)]).unwrap_err();
+    assert_eq!(error.code, "train::not_finite");
+    assert!(error.message.starts_with("the gradient of `"), "{}", error.message);
+    assert_eq!(bits(&mut learner), before);
+}
+
 /// The reference tells norms by their names, which are `ln1`, `ln2` and `ln_f`, and lets their
 /// gains decay whatever it is told.
 #[test]
