@@ -271,9 +271,9 @@ fn a_trace_tells_each_tokens_probability_and_attention() {
         }
     }
     assert_snapshot!(project.host(["generate", "x", "--json", "--trace-layer", "7"]), @"
-    exit: 1
+    exit: 2
     ----- stderr
-    error: phase `sft` (plugin `sft`) failed while generating: layer 7 is not in [0, 2)
+    error: layer 7 is not in [0, 2)
     ");
 }
 
@@ -282,34 +282,34 @@ fn requests_that_make_no_sense_are_told() {
     let project = project();
     pipeline(&project, &[]);
     assert_snapshot!(project.host(["generate", "x", "--temperature", "-1"]), @"
-    exit: 1
+    exit: 2
     ----- stderr
-    error: phase `sft` (plugin `sft`) failed while generating: `temperature` must be at least 0: -1
+    error: `temperature` must be at least 0: -1
     ");
     assert_snapshot!(project.host(["generate", "x", "--top-p", "1.5"]), @"
-    exit: 1
+    exit: 2
     ----- stderr
-    error: phase `sft` (plugin `sft`) failed while generating: `top_p` must be in (0, 1]: 1.5
+    error: `top_p` must be in (0, 1]: 1.5
     ");
     assert_snapshot!(project.host(["generate", "x", "--repetition-penalty", "0"]), @"
-    exit: 1
+    exit: 2
     ----- stderr
-    error: phase `sft` (plugin `sft`) failed while generating: `repetition_penalty` must be above 0: 0
+    error: `repetition_penalty` must be above 0: 0
     ");
     assert_snapshot!(project.host(["generate", "x", "--ban", "256"]), @"
-    exit: 1
+    exit: 2
     ----- stderr
-    error: phase `sft` (plugin `sft`) failed while generating: `banned_tokens` names token 256, but there are 256 tokens
+    error: `banned_tokens` names token 256, but there are 256 tokens
     ");
     assert_snapshot!(project.host(["generate", "", "--raw"]), @"
-    exit: 1
+    exit: 2
     ----- stderr
-    error: phase `sft` (plugin `sft`) failed while generating: the prompt is empty
+    error: the prompt is empty
     ");
     assert_snapshot!(project.host(["generate", &"long ".repeat(20)]), @"
-    exit: 1
+    exit: 2
     ----- stderr
-    error: phase `sft` (plugin `sft`) failed while generating: the message leaves no room for an answer: 103 tokens of a context of 32
+    error: the message leaves no room for an answer: 103 tokens of a context of 32
     help: say it in fewer words
     ");
 }

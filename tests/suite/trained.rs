@@ -70,9 +70,9 @@ fn what_is_typed_reaches_the_plugin() {
 fn a_plugins_errors_while_generating_are_named() {
     let project = project("");
     assert_snapshot!(project.host(["generate", &"long ".repeat(20)]), @r"
-    exit: 1
+    exit: 2
     ----- stderr
-    error: phase `parrot` (plugin `parrot`) failed while generating: the prompt is too long: 100 bytes
+    error: the prompt is too long: 100 bytes
     help: say less
     ");
     let output = project.host(["generate", "panic"]).expect(1);
