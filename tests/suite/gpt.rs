@@ -650,3 +650,64 @@ fn a_checkpoint_of_another_model_is_refused() {
     error: phase `pretrain` (plugin `pretrain`) failed while restoring: restoring parameters: `tok_emb.weight` has float32 [256, 64], wanted float32 [256, 128]
     ");
 }
+
+/// Two texts of 50 and 60 tokens, then one conversation of 10: few enough to be counted, and every
+/// file of a run is there.
+#[test]
+fn a_run_on_next_to_nothing_leaves_its_checkpoints_and_its_best() {
+    let config = r#"
+phases = ["pretrain", "sft"]
+
+[pretrain]
+model = { V = 512, T = 8, C = 32, L = 1, H = 4, d_ff = 64 }
+training = { total_steps = 6, warmup_steps = 1, micro_B = 2, eval_every = 2, eval_steps = 2, ckpt_every = 3, log_every = 1, activation_checkpointing = true }
+
+[pretrain.data]
+mix = { wiki = 0.7, web = 0.3 }
+
+[pretrain.data.sources]
+wiki = { kind = "text", path = "wiki.txt", val_path = "val.txt" }
+web = { kind = "text", path = "web.txt", val_path = "val.txt" }
+
+[sft]
+training = { total_steps = 1, warmup_steps = 0, micro_B = 1, eval_steps = 1, log_every = 1 }
+
+[sft.data]
+mix = { chat = 1.0 }
+sources.chat = { kind = "jsonl", path = "chat.jsonl", val_path = "chat.jsonl" }
+
+[sft.data.pretrain_val]
+mix = { wiki = 1.0 }
+sources.wiki = { kind = "text", path = "wiki.txt", val_path = "val.txt" }
+"#;
+    let text =
+        |n: u32| -> String { (1..n).map(|i| char::from(b'a' + (i * i % 26) as u8)).collect() };
+    let project = Project::with(Installation::dynamic())
+        .file("run.toml", config)
+        .file("wiki.txt", &text(50))
+        .file("web.txt", &text(60))
+        .file("val.txt", &text(30))
+        .file("chat.jsonl", r#"{"instruction": "ping", "output": "ok"}"#);
+    project.host(["run", "--config", "run.toml", "global.amp_dtype=bf16"]).expect(0);
+    let run = project.last_run();
+    let pretrain = run.join("phases/01-pretrain/checkpoints");
+    assert!(pretrain.join("step-00000003/model.safetensors").is_file());
+    let read = |path: PathBuf| fs::read_to_string(path).unwrap();
+    assert_eq!(read(pretrain.join("last")), "step-00000006\n");
+    assert_eq!(read(run.join("phases/02-sft/checkpoints/last")), "step-00000001\n");
+    let best = |phase: &str, last: &str| {
+        let manifest = run.join("phases").join(phase).join("checkpoints").join(last);
+        read_json(&manifest.join("manifest.json"))["best"]["value"].as_f64().unwrap()
+    };
+    assert!(best("01-pretrain", "step-00000006") < 512f64.ln() + 0.1);
+    assert!(best("02-sft", "step-00000001").is_finite());
+    let points = tests::read_lines(&run.join("metrics.jsonl"));
+    for name in ["val/pretrain_loss", "val/sft_loss"] {
+        assert!(points.last().unwrap()[name].as_f64().unwrap() > 0.0, "{name}");
+    }
+    // How it was computed is kept too, and comes back with the run.
+    let settings = read_json(&run.join("resolved_settings.json"))["settings"].clone();
+    assert_eq!(settings["global"]["amp_dtype"], "bfloat16");
+    assert_eq!(settings["pretrain"]["training"]["activation_checkpointing"], true);
+    assert_eq!(settings["sft"]["training"]["activation_checkpointing"], false);
+}

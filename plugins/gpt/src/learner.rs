@@ -78,6 +78,8 @@ impl Learner {
         let begin = Instant::now();
         let lr = self.schedule.lr(step);
         let valid_tokens: usize = micro_batches.iter().map(|batch| batch.valid_tokens).sum();
+        // A step without targets has the loss 0 and no gradient; a mean of nothing would be NaN.
+        let valid_tokens = valid_tokens.max(1);
         self.gradients.zero();
         let mut loss = 0.0;
         for batch in micro_batches {

@@ -17,7 +17,8 @@ use sdk::{
     Artifact, Artifacts, DType, Error, Evaluation, ExportRequest, Metrics, PhaseContext, Result,
     Schedule, StateVisitor, Stateful, StepReport, TextGenerator, Trainer,
 };
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use tokenizer::{Tokenizer, TokenizerConfig, TrainConfig};
 
@@ -31,6 +32,7 @@ pub struct Config {
     /// Sizes of the model; left out, they are those of the model handed on.
     model: Option<ModelConfig>,
     /// How to train it.
+    #[serde(deserialize_with = "over_defaults")]
     training: TrainingConfig,
     /// What to learn from.
     data: SftDataConfig,
@@ -42,22 +44,37 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let training = TrainingConfig {
-            total_steps: 1889,
-            base_lr: 1e-4,
-            warmup_steps: 189,
-            min_lr: 1e-5,
-            weight_decay: 0.05,
-            ..TrainingConfig::default()
-        };
         Self {
             model: None,
-            training,
+            training: default_training(),
             data: SftDataConfig::default(),
             tokenizer: None,
             generation: GenerationConfig::default(),
         }
     }
+}
+
+/// Fine-tuning is shorter and gentler than pretraining.
+fn default_training() -> TrainingConfig {
+    TrainingConfig {
+        total_steps: 1889,
+        base_lr: 1e-4,
+        warmup_steps: 189,
+        min_lr: 1e-5,
+        weight_decay: 0.05,
+        ..TrainingConfig::default()
+    }
+}
+
+/// What is said of the training over the defaults of this phase: the type's own are those of
+/// pretraining.
+fn over_defaults<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TrainingConfig, D::Error> {
+    let given = Map::deserialize(deserializer)?;
+    let mut training = serde_json::to_value(default_training()).map_err(D::Error::custom)?;
+    if let Some(training) = training.as_object_mut() {
+        training.extend(given);
+    }
+    serde_json::from_value(training).map_err(D::Error::custom)
 }
 
 impl Config {
@@ -277,3 +294,20 @@ impl Sft {
 }
 
 sdk::register_trainer!("sft", Sft);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_key_leaves_the_other_defaults_of_this_phase() {
+        let config: Config = serde_json::from_str(r#"{"training": {"micro_B": 3}}"#).unwrap();
+        let expected = TrainingConfig { micro_batch: 3, ..default_training() };
+        assert_eq!(config.training, expected);
+        assert_eq!((expected.total_steps, expected.base_lr), (1889, 1e-4));
+        let none: Config = serde_json::from_str("{}").unwrap();
+        assert_eq!(none.training, default_training());
+        assert!(serde_json::from_str::<Config>(r#"{"training": {"micro_b": 3}}"#).is_err());
+        assert!(serde_json::from_str::<Config>(r#"{"training": {"grad_clip": null}}"#).is_ok());
+    }
+}

@@ -169,10 +169,21 @@ fn a_micro_batch_without_targets_changes_nothing() {
     let (mut with, mut without) = (learner(), learner());
     let (some, none) = (batch(1, 2, 3), batch(6, 2, 16));
     let got = with.step(0, &[some.clone(), none.clone()]).unwrap();
-    let want = without.step(0, &[some.clone()]).unwrap();
+    let want = without.step(0, std::slice::from_ref(&some)).unwrap();
     assert_eq!((got.loss, grad_norm(&got)), (want.loss, grad_norm(&want)));
     assert_eq!(weights(&mut with), weights(&mut without));
     let mean = |batches: &[Batch]| with.evaluate(batches, &cx()).unwrap();
     assert_eq!(mean(&[some.clone(), none.clone()]), mean(&[some]));
     assert_eq!(mean(&[none]), None);
+}
+
+/// Nothing is learned in such a step, and nothing is lost: the mean of nothing is no NaN.
+#[test]
+fn a_step_without_targets_is_no_nan() {
+    let mut learner = learner();
+    learner.step(0, &[batch(1, 2, 3)]).unwrap();
+    let report = learner.step(1, &[batch(6, 2, 16)]).unwrap();
+    assert_eq!((report.loss, grad_norm(&report)), (0.0, 0.0));
+    assert!(weights(&mut learner).iter().all(|w| w.is_finite()));
+    assert!(learner.step(2, &[batch(2, 2, 3)]).unwrap().loss > 1.0);
 }
