@@ -54,7 +54,8 @@ pub fn write_tensors<'a>(
     crash_point();
     // The library's files are for the user's eyes only, whatever the umask says: others may share
     // the run.
-    let usual = File::create(path).and_then(|file| file.metadata()).map_err(at("creating", path))?;
+    let usual =
+        File::create(path).and_then(|file| file.metadata()).map_err(at("creating", path))?;
     safetensors::serialize_to_file(views, None, path).map_err(|e| at("writing", path)(as_io(e)))?;
     fs::set_permissions(path, usual.permissions()).map_err(at("writing", path))?;
     File::open(path).and_then(|file| file.sync_all()).map_err(at("flushing", path))?;
