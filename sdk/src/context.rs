@@ -35,14 +35,32 @@ impl PhaseContext {
 
     /// A context without a host, for tests and examples: progress goes nowhere, nothing cancels.
     pub fn detached(phase: &str, seed: u64, device: DeviceContext) -> Self {
-        struct Nobody;
-        impl Services for Nobody {
+        Self::detached_with(phase, seed, device, || false)
+    }
+
+    /// As [`PhaseContext::detached`], with an answer of one's own to whether the run was asked to
+    /// stop: for tests of long work that has to look.
+    ///
+    /// ```
+    /// use sdk::PhaseContext;
+    ///
+    /// let cx = PhaseContext::detached_with("line", 42, Default::default(), || true);
+    /// assert_eq!(cx.check_cancelled().unwrap_err().code, sdk::CANCELLED);
+    /// ```
+    pub fn detached_with(
+        phase: &str,
+        seed: u64,
+        device: DeviceContext,
+        is_cancelled: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        struct Nobody<F>(F);
+        impl<F: Fn() -> bool + Send + Sync> Services for Nobody<F> {
             fn emit(&self, _: &str, _: &Value) {}
             fn is_cancelled(&self) -> bool {
-                false
+                (self.0)()
             }
         }
-        Self::new(phase, seed, device, Arc::new(Nobody))
+        Self::new(phase, seed, device, Arc::new(Nobody(is_cancelled)))
     }
 
     /// Name of this phase in the pipeline.
@@ -88,7 +106,7 @@ impl PhaseContext {
         self.emit("progress", &serde_json::json!({ "what": what, "done": done, "total": total }));
     }
 
-    /// Emits a piece of generated text; only inside [`crate::Trainer::generate`].
+    /// Emits a piece of generated text; only inside [`crate::TextGenerator::generate`].
     pub fn text(&self, piece: &str) {
         self.emit("text", &Value::from(piece));
     }

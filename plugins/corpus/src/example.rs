@@ -22,6 +22,11 @@ impl Token {
         self.0 & !LEARNT
     }
 
+    /// What tells it from every other token.
+    pub(crate) fn to_le_bytes(self) -> [u8; 4] {
+        self.0.to_le_bytes()
+    }
+
     /// Its id where it is learnt, else [`IGNORE`].
     pub(crate) fn label(self) -> u32 {
         if self.0 & LEARNT == 0 { IGNORE } else { self.id() }

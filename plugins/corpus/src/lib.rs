@@ -13,6 +13,7 @@ mod example;
 mod mixture;
 mod presets;
 mod pretrain;
+mod progress;
 mod sft;
 pub mod source;
 mod split;
@@ -25,8 +26,8 @@ pub use config::{
     ValSplitBy,
 };
 pub use pretrain::PretrainData;
-pub use source::BadRecord;
 pub use sft::SftData;
+pub use source::BadRecord;
 pub use split::{Split, stable_hash};
 pub use texts::{TrainingTexts, training_texts};
 
@@ -96,4 +97,14 @@ pub struct SourceReport {
     pub n_replaced: usize,
     /// The first records that could not be used, in the order of the files.
     pub bad_records: Vec<BadRecord>,
+}
+
+impl SourceReport {
+    /// Counts a record that can't be used, and remembers it if it is among the first.
+    pub(crate) fn note_bad(&mut self, bad: BadRecord) {
+        self.n_bad += 1;
+        if self.bad_records.len() < source::BAD_RECORDS_MAX {
+            self.bad_records.push(bad);
+        }
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use sdk::{Generator, Result, StateVisitor, Stateful};
+use sdk::{Error, Generator, Result, StateVisitor, Stateful};
 
 /// Draws sources in proportion to their weights.
 #[derive(Clone, Debug)]
@@ -39,6 +39,24 @@ impl Stateful for Mixture {
     fn state(&mut self, visitor: &mut StateVisitor<'_>) -> Result<()> {
         visitor.generator("mix", &mut self.rng)
     }
+}
+
+/// Names a source's data in the state: a checkpoint goes on with the data it was written with, or not
+/// at all. Positions in other data would mean something else.
+///
+/// # Errors
+/// When the checkpoint was written with other data.
+pub(super) fn data_state(name: &str, data: &str, visitor: &mut StateVisitor<'_>) -> Result<()> {
+    let mut known = data.to_owned();
+    visitor.value(&format!("source/{name}/data"), &mut known)?;
+    if known == data {
+        return Ok(());
+    }
+    let message = format!("source `{name}` is not what it was when the checkpoint was written");
+    Err(Error::new("data::changed", message).at("data").help(
+        "bring back the files that the run was started with, or start a new run from this one's \
+         model",
+    ))
 }
 
 /// The weights of a mix's sources in the order of their names, 0 where `has_data` is false.

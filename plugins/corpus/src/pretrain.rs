@@ -9,7 +9,7 @@ use sdk::{Error, Generator, PhaseContext, Result, StateVisitor, Stateful};
 
 use crate::cache::{Tokens, cache_dir};
 use crate::config::PretrainDataConfig;
-use crate::mixture::{Mixture, weights_where};
+use crate::mixture::{Mixture, data_state, weights_where};
 use crate::{Batch, SourceReport};
 use stream::Stream;
 use tokenizer::Tokenizer;
@@ -128,6 +128,7 @@ impl Stateful for PretrainData {
     fn state(&mut self, visitor: &mut StateVisitor<'_>) -> Result<()> {
         visitor.nested("mixture", &mut self.mixture)?;
         for stream in self.streams.iter_mut().take(self.mix.len()) {
+            data_state(&stream.report.name, &stream.data, visitor)?;
             visitor.generator(&format!("source/{}", stream.report.name), &mut stream.starts)?;
         }
         Ok(())

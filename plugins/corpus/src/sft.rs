@@ -9,14 +9,14 @@
 mod pool;
 mod reading;
 
-use sdk::{Generator, PhaseContext, Result, StateVisitor, Stateful};
+use sdk::{Error, Generator, PhaseContext, Result, StateVisitor, Stateful};
 use tokenizer::Tokenizer;
 
 use crate::cache::cache_dir;
 use crate::chat::{ChatTemplate, Learnt};
 use crate::config::SftDataConfig;
 use crate::example::Token;
-use crate::mixture::{EpochCursor, Mixture};
+use crate::mixture::{EpochCursor, Mixture, data_state};
 use crate::{Batch, IGNORE, SourceReport, Split};
 use pool::Pool;
 use reading::Making;
@@ -48,6 +48,8 @@ struct Draws {
     /// One for each source; none for those that are never drawn from.
     cursors: Vec<Option<EpochCursor>>,
     names: Vec<String>,
+    /// What tells each source's conversations from others.
+    data: Vec<String>,
     /// Source and conversation that did not fit into the last window.
     pending: Option<(usize, usize)>,
 }
@@ -79,6 +81,7 @@ impl SftData {
         let weights = |split| weights(config, &pools, split);
         let position = Draws::new("data", Split::Train, &pools, weights(Split::Train), cx.seed());
         let eval_weights = weights(Split::Val);
+        check_val_source(config, &eval_weights)?;
         let eot = tokenizer.special().eot;
         let library = Library { pools, context_tokens, pack: config.pack, eot };
         Ok(Self { library, eval_weights, position, template, seed: cx.seed() })
@@ -125,6 +128,19 @@ fn read_all(config: &SftDataConfig, making: Making<'_>, cx: &PhaseContext) -> Re
         Some(reading::read(name, &source, &config.key(name), making, &cache_dir, cx))
     };
     config.names().iter().filter_map(read).collect()
+}
+
+/// A source that is to be evaluated on must hold something back.
+fn check_val_source(config: &SftDataConfig, eval_weights: &[f64]) -> Result<()> {
+    let Some(name) =
+        config.val_source.as_deref().filter(|_| eval_weights.iter().all(|w| *w == 0.0))
+    else {
+        return Ok(());
+    };
+    let message = format!("`val_source` names `{name}`, which holds no conversation back");
+    Err(Error::new("data::val_source", message)
+        .at("data.val_source")
+        .help("raise its `val_fraction`, or give it a `val_path` or `val_split`"))
 }
 
 /// How often each source is drawn from, in the order of the pools; 0 where it has nothing.
@@ -188,6 +204,7 @@ impl Draws {
         Self {
             cursors: pools.iter().zip(&weights).map(cursor).collect(),
             names: pools.iter().map(|pool| pool.report.name.clone()).collect(),
+            data: pools.iter().map(|pool| pool.data.clone()).collect(),
             mixture: Mixture::new(weights, Generator::new(seed, format!("{stream}/mix"))),
             pending: None,
         }
@@ -203,8 +220,9 @@ impl Draws {
 impl Stateful for Draws {
     fn state(&mut self, visitor: &mut StateVisitor<'_>) -> Result<()> {
         visitor.nested("mixture", &mut self.mixture)?;
-        for (name, cursor) in self.names.iter().zip(&mut self.cursors) {
+        for ((name, data), cursor) in self.names.iter().zip(&self.data).zip(&mut self.cursors) {
             if let Some(cursor) = cursor {
+                data_state(name, data, visitor)?;
                 visitor.nested(&format!("source/{name}"), cursor)?;
             }
         }

@@ -77,7 +77,9 @@ impl Learner {
     pub fn step(&mut self, step: u64, micro_batches: &[Batch]) -> Result<StepReport> {
         let begin = Instant::now();
         let lr = self.schedule.lr(step);
+        // A step without anything to learn has a loss of 0, and not of 0 / 0.
         let valid_tokens: usize = micro_batches.iter().map(|batch| batch.valid_tokens).sum();
+        let valid_tokens = valid_tokens.max(1);
         // A step without targets has the loss 0 and no gradient; a mean of nothing would be NaN.
         let valid_tokens = valid_tokens.max(1);
         self.gradients.zero();
@@ -200,4 +202,31 @@ fn shards(batch: &Batch, n: usize) -> Vec<Batch> {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use sdk::DeviceContext;
+
+    use super::*;
+
+    #[test]
+    fn a_step_without_anything_to_learn_has_a_loss_of_0() {
+        let model = ModelConfig {
+            vocab: 11,
+            context: 8,
+            width: 8,
+            n_layers: 1,
+            n_heads: 2,
+            d_ff: 16,
+            ..ModelConfig::default()
+        };
+        let cx = PhaseContext::detached("sft", 1, DeviceContext::default());
+        let mut learner = Learner::new(&model, &TrainingConfig::default(), &cx).unwrap();
+        let (ids, targets) = (vec![1; 16], vec![IGNORE; 16]);
+        let batch = Batch { ids, targets, n: 2, t: 8, valid_tokens: 0 };
+        let report = learner.step(1, &[batch]).unwrap();
+        let norm = report.metrics.iter().find(|(name, _)| name == "grad_norm").unwrap();
+        assert_eq!((report.loss, norm.1), (0.0, 0.0));
+    }
 }

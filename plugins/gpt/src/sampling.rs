@@ -69,11 +69,11 @@ pub fn ban(logits: &mut [f64], banned: &[u32]) {
 /// Makes tokens that were seen less likely, each once however often it was seen: a positive logit
 /// is divided by `penalty`, a negative one multiplied with it (Keskar et al. 2019, CTRL).
 pub fn penalize(logits: &mut [f64], seen: &[u32], penalty: f64) {
-    let mut seen = seen.to_vec();
-    seen.sort_unstable();
-    seen.dedup();
+    let mut is_done = vec![false; logits.len()];
     for id in seen {
-        if let Some(logit) = logits.get_mut(id as usize) {
+        let id = *id as usize;
+        if let (Some(logit), Some(false)) = (logits.get_mut(id), is_done.get(id)) {
+            is_done[id] = true;
             *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
         }
     }

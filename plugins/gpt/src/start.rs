@@ -198,6 +198,9 @@ pub fn warn_of_unused_rows(model: &ModelConfig, tokenizer: &Tokenizer) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use sdk::Artifact;
 
     use super::*;
@@ -290,6 +293,34 @@ mod tests {
             found.sort_unstable();
             found.dedup();
             assert_eq!((found.len(), pieces.len()), (4, 320));
+        }
+    }
+
+    #[test]
+    fn training_a_tokenizer_stops_when_asked_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("corpus.txt");
+        std::fs::write(&path, (0..5000).map(|i| format!("line {i}\n")).collect::<String>())
+            .unwrap();
+        let data: PretrainDataConfig = serde_json::from_value(json!({
+            "sources": {"corpus": {"kind": "text", "path": path, "documents": "lines"}},
+            "mix": {"corpus": 1.0},
+        }))
+        .unwrap();
+        let section = json!({"kind": "train", "model": "bpe", "vocab_size": 280});
+        let training: TokenizerConfig = serde_json::from_value(section).unwrap();
+        let training = training.training().unwrap();
+        for n in [1, 5, 20, 30] {
+            let looks = Arc::new(AtomicUsize::new(0));
+            let looked = looks.clone();
+            let is_cancelled = move || looked.fetch_add(1, Ordering::Relaxed) + 1 >= n;
+            let device = sdk::DeviceContext::default();
+            let cx = PhaseContext::detached_with("pretrain", 42, device, is_cancelled);
+            let error = train_tokenizer(&training, &data, &cx).unwrap_err();
+            assert_eq!(error.code, sdk::CANCELLED);
+            // Texts that are read ahead may look once more.
+            let n_looks = looks.load(Ordering::Relaxed);
+            assert!((n..=n + 1).contains(&n_looks), "{n}: {n_looks}");
         }
     }
 

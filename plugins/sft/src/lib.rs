@@ -153,12 +153,24 @@ impl HeldBack {
             None => Vec::new(),
             Some(texts) => {
                 let context = handover.model.context;
-                PretrainData::open(texts, &handover.tokenizer, context, cx)?
+                PretrainData::open(texts, &handover.tokenizer, context, cx)
+                    .map_err(in_pretrain_val)?
                     .eval_batches(n_batches, n)
             }
         };
         let conversations = data.eval_batches(n_batches, n);
         Ok(Self { conversations, texts, questions: config.questions(cx.seed(), N_QUESTIONS) })
+    }
+}
+
+/// The texts to measure stand deeper in the section than a phase's own.
+fn in_pretrain_val(error: Error) -> Error {
+    match error.path.as_deref().and_then(|path| path.strip_prefix("data")) {
+        Some(below) => {
+            let path = format!("data.pretrain_val{below}");
+            error.at(path)
+        }
+        None => error,
     }
 }
 

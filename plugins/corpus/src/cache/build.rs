@@ -14,13 +14,15 @@ use super::meta::Meta;
 use super::shards::{SHARD_TOKENS, ShardWriter, Width};
 use super::survey::survey;
 use crate::Split;
-use crate::source::{BadRecord, Documents, FileSet, Part, Piece, TextInput};
+use crate::progress::Progress;
+use crate::source::{BAD_RECORDS_MAX, BadRecord, FileSet, Part, Piece, TextInput};
 use crate::split::SplitRule;
 
 /// Text that is encoded at once, on all threads.
 const BATCH_BYTES: usize = 8 << 20;
-/// How many bad records are remembered; all are counted.
-const BAD_RECORDS_MAX: usize = 100;
+/// What a piece takes in memory besides its text. It counts too: a batch of one-letter documents
+/// would hold millions.
+const PIECE_BYTES: usize = 128;
 /// How many bytes of a text are shown around a marker.
 const SNIPPET_BYTES: usize = 80;
 
@@ -100,9 +102,22 @@ struct Batch {
     n_bytes: usize,
 }
 
+impl Batch {
+    fn push(&mut self, split: Split, piece: Piece) {
+        self.n_bytes += piece.text.len() + PIECE_BYTES;
+        self.pieces.push((split, piece));
+    }
+
+    fn is_full(&self) -> bool {
+        self.n_bytes >= BATCH_BYTES
+    }
+}
+
 impl Build<'_> {
     fn encode(&mut self, files: &FileSet, rule: SplitRule) -> Result<()> {
         let mut documents = files.documents(&self.input.rule);
+        let what = format!("tokenizing {}", self.meta.dataset);
+        let mut progress = Progress::new(what, files.size(), self.cx);
         let mut split = rule.begin();
         self.n_documents = 0;
         let max = self.input.max_documents.filter(|_| rule != SplitRule::AllVal);
@@ -126,21 +141,16 @@ impl Build<'_> {
                 Part::FileEnd if self.input.max_tokens.is_some() => self.flush()?,
                 Part::FileEnd => {}
             }
-            if self.batch.n_bytes >= BATCH_BYTES {
+            if self.batch.is_full() {
                 self.flush()?;
-                self.tell(&documents, files)?;
+                self.cx.check_cancelled()?;
             }
+            progress.at(documents.bytes_read())?;
         }
         self.flush()?;
         self.meta.n_replaced += documents.n_replaced();
         self.meta.n_blank += documents.n_blank();
-        self.tell(&documents, files)
-    }
-
-    fn tell(&self, documents: &Documents, files: &FileSet) -> Result<()> {
-        let what = format!("tokenizing {}", self.meta.dataset);
-        self.cx.progress(&what, documents.bytes_read(), files.size());
-        self.cx.check_cancelled()
+        progress.end()
     }
 
     fn push(&mut self, split: Split, piece: Piece) -> Result<()> {
@@ -149,8 +159,7 @@ impl Build<'_> {
         {
             return Err(self.collision(&piece, marker, at));
         }
-        self.batch.n_bytes += piece.text.len();
-        self.batch.pieces.push((split, piece));
+        self.batch.push(split, piece);
         Ok(())
     }
 
@@ -214,14 +223,19 @@ impl Build<'_> {
 
     fn nothing_usable(&self) -> Error {
         let name = &self.meta.dataset;
-        let message = match self.meta.bad_records.first() {
+        let first = self.meta.bad_records.first();
+        let message = match first {
             None => format!("source `{name}` has no text"),
             Some(first) => format!(
                 "source `{name}` has no usable record; the first of {} bad ones is `{}:{}`: {}",
                 self.meta.n_bad, first.file, first.line, first.reason
             ),
         };
-        Error::new("data::empty", message).at(self.input.train.key())
+        let error = Error::new("data::empty", message).at(self.input.train.key());
+        match first {
+            Some(first) => first.helped(error),
+            None => error,
+        }
     }
 
     fn collision(&self, piece: &Piece, marker: &str, at: usize) -> Error {
@@ -255,4 +269,22 @@ fn log_built(meta: &Meta, begun: Instant) {
         meta.train_tokens + meta.val_tokens,
         megabytes / seconds.max(1e-9)
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Place;
+
+    #[test]
+    fn a_batch_of_one_letter_documents_is_bounded_too() {
+        let place = Place { file: "notes.txt".into(), line: 1 };
+        let piece = Piece { text: "a".to_owned(), is_first: true, is_last: true, place };
+        let mut batch = Batch::default();
+        while !batch.is_full() {
+            batch.push(Split::Train, piece.clone());
+        }
+        assert_eq!(batch.pieces.len(), BATCH_BYTES.div_ceil(129));
+        assert!(size_of::<(Split, Piece)>() + size_of::<Vec<u32>>() <= PIECE_BYTES);
+    }
 }

@@ -12,6 +12,7 @@ use tokenizer::Tokenizer;
 use super::shards::Width;
 use super::{cant, shard_path};
 use crate::config::{HeldBack, ValSplitBy};
+use crate::progress::Progress;
 use crate::source::{BadRecord, FileSet, TextInput};
 
 /// Raised whenever the same settings give other tokens or another layout.
@@ -195,10 +196,10 @@ pub(super) fn key(
 ) -> Result<String> {
     let total = input.train.size() + input.val.as_ref().map_or(0, FileSet::size);
     let mut done = 0;
+    let mut progress = Progress::new(format!("reading {name}"), total, cx);
     let mut on_read = |n_bytes: u64| {
         done += n_bytes;
-        cx.progress(&format!("reading {name}"), done, total);
-        cx.check_cancelled()
+        progress.at(done)
     };
     let mut digests = |files: &FileSet| -> Result<Vec<Value>> {
         let digest = |file: &crate::source::DataFile| {

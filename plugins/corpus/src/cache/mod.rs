@@ -28,7 +28,7 @@ use std::time::Duration;
 use sdk::{Error, PhaseContext, Result};
 use tokenizer::Tokenizer;
 
-use crate::source::TextInput;
+use crate::source::{FileSet, TextInput};
 pub(crate) use directory::cache_dir;
 pub(crate) use meta::Meta;
 pub(crate) use survey::survey;
@@ -77,8 +77,18 @@ pub(crate) fn open(
     if building.exists() {
         fs::remove_dir_all(&building).map_err(|error| cant("removing", &building, &error))?;
     }
-    build::build(name, &key, input, tokenizer, &building, cx)?;
-    fs::rename(&building, &place).map_err(|error| cant("placing", &place, &error))?;
+    let built = build::build(name, &key, input, tokenizer, &building, cx).and_then(|()| {
+        // The key is that of what was read before: what is read now must be the same.
+        input.train.check_unchanged()?;
+        input.val.iter().try_for_each(FileSet::check_unchanged)?;
+        fs::rename(&building, &place).map_err(|error| cant("placing", &place, &error))
+    });
+    if built.is_err() {
+        // It may be large, and nobody would ever use it. Whether this succeeds changes nothing:
+        // the next build removes it too.
+        drop(fs::remove_dir_all(&building));
+    }
+    built?;
     load(&place, tokenizer)
 }
 

@@ -2,11 +2,9 @@
 
 use sdk::{PhaseContext, Result};
 
+use crate::progress::Progress;
 use crate::source::{Part, TextInput};
 use crate::split::{SplitRule, Survey, stable_hash};
-
-/// How often progress is told.
-const TELL_BYTES: u64 = 8 << 20;
 
 /// The rule that takes a source's training files apart.
 ///
@@ -22,7 +20,7 @@ pub(crate) fn survey(name: &str, input: &TextInput, cx: &PhaseContext) -> Result
     }
     let mut survey = Survey::new(held_back);
     let mut documents = input.train.documents(&input.rule);
-    let mut n_told = 0;
+    let mut progress = Progress::new(format!("scanning {name}"), input.train.size(), cx);
     while let Some(part) = documents.next_part()? {
         // Nor is the next file opened: it may not be there yet.
         let is_next = !matches!(&part, Part::Piece(piece) if !piece.is_first);
@@ -35,11 +33,8 @@ pub(crate) fn survey(name: &str, input: &TextInput, cx: &PhaseContext) -> Result
             }
             survey.grow(piece.text.len() as u64);
         }
-        if documents.bytes_read() - n_told >= TELL_BYTES {
-            n_told = documents.bytes_read();
-            cx.progress(&format!("scanning {name}"), n_told, input.train.size());
-            cx.check_cancelled()?;
-        }
+        progress.at(documents.bytes_read())?;
     }
+    progress.end()?;
     Ok(survey.rule())
 }

@@ -7,6 +7,7 @@ use tokenizer::Tokenizer;
 
 use crate::cache::{self, Meta, Tokens};
 use crate::config::TextSource;
+use crate::progress::Progress;
 use crate::source::TextInput;
 use crate::world::World;
 use crate::{SourceReport, Split};
@@ -18,6 +19,8 @@ pub(super) struct Stream {
     pub(super) starts: Generator,
     pub(super) report: SourceReport,
     val_bytes: u64,
+    /// Says what the tokens are: other data has another.
+    pub(super) data: String,
 }
 
 impl Stream {
@@ -32,14 +35,15 @@ impl Stream {
     ) -> Result<Self> {
         let starts = Generator::new(cx.seed(), format!("data/source/{name}"));
         if let TextSource::World { documents } = source {
-            return Ok(Self::of_world(name, *documents, tokenizer, starts, cx.seed()));
+            return Self::of_world(name, *documents, tokenizer, starts, cx);
         }
         let input = TextInput::open(source, key, cache_dir, cx)?
             .ok_or_else(|| Error::new("data::kind", "no such source").at(key))?;
         let cache = cache::open(name, &input, tokenizer, cache_dir, cx)?;
         let report = report(name, &cache.meta);
         let val_bytes = cache.meta.val_bytes;
-        Ok(Self { train: cache.train, val: cache.val, starts, report, val_bytes })
+        let data = cache.meta.key;
+        Ok(Self { train: cache.train, val: cache.val, starts, report, val_bytes, data })
     }
 
     fn of_world(
@@ -47,24 +51,22 @@ impl Stream {
         n_stories: u64,
         tokenizer: &Tokenizer,
         starts: Generator,
-        seed: u64,
-    ) -> Self {
-        let world = World::new(seed);
-        let stories = |split, n| (0..n).map(|idx| world.story(split, idx)).collect::<Vec<_>>();
-        let train = stories(Split::Train, n_stories);
-        let val = stories(Split::Val, n_stories.div_ceil(10));
-        let (train_tokens, val_tokens) = (joined(&train, tokenizer), joined(&val, tokenizer));
+        cx: &PhaseContext,
+    ) -> Result<Self> {
+        let train = told(name, Split::Train, n_stories, tokenizer, cx)?;
+        let val = told(name, Split::Val, n_stories.div_ceil(10), tokenizer, cx)?;
         let report = SourceReport {
             name: name.to_owned(),
-            n_train: train.len(),
-            n_val: val.len(),
-            train_tokens: train_tokens.len(),
-            val_tokens: val_tokens.len(),
+            n_train: train.n_stories,
+            n_val: val.n_stories,
+            train_tokens: train.tokens.len(),
+            val_tokens: val.tokens.len(),
             ..SourceReport::default()
         };
-        let val_bytes = val.iter().map(|story| story.len() as u64).sum();
-        let [train, val] = [train_tokens, val_tokens].map(|of| Tokens::Memory(of.into()));
-        Self { train, val, starts, report, val_bytes }
+        let val_bytes = val.n_bytes;
+        let [train, val] = [train, val].map(|told| Tokens::Memory(told.tokens.into()));
+        let data = format!("{n_stories} stories of the world");
+        Ok(Self { train, val, starts, report, val_bytes, data })
     }
 
     /// How many bytes of text a held-back token stands for; 0 where there is none.
@@ -140,12 +142,31 @@ fn report(name: &str, meta: &Meta) -> SourceReport {
     }
 }
 
-/// The documents as one stream of tokens, each with an end token after it.
-fn joined(documents: &[String], tokenizer: &Tokenizer) -> Vec<u32> {
-    let mut tokens = Vec::new();
-    for document in documents {
-        tokens.extend(tokenizer.encode(document));
-        tokens.push(tokenizer.special().eot);
+/// Stories of the world as tokens.
+struct Told {
+    /// Each story with an end token after it.
+    tokens: Vec<u32>,
+    n_stories: usize,
+    /// Bytes of the stories.
+    n_bytes: u64,
+}
+
+fn told(
+    name: &str,
+    split: Split,
+    n_stories: u64,
+    tokenizer: &Tokenizer,
+    cx: &PhaseContext,
+) -> Result<Told> {
+    let world = World::new(cx.seed());
+    let mut progress = Progress::new(format!("tokenizing {name}"), n_stories, cx);
+    let mut told = Told { tokens: Vec::new(), n_stories: n_stories as usize, n_bytes: 0 };
+    for idx in 0..n_stories {
+        let story = world.story(split, idx);
+        told.tokens.extend(tokenizer.encode(&story));
+        told.tokens.push(tokenizer.special().eot);
+        told.n_bytes += story.len() as u64;
+        progress.at(idx)?;
     }
-    tokens
+    Ok(told)
 }

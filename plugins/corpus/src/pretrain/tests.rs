@@ -1,6 +1,8 @@
 //! Windows of text: where they come from, how they continue, what is refused.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sdk::{DeviceContext, StateDict};
 use serde_json::json;
@@ -175,6 +177,35 @@ fn a_restored_position_continues_with_the_same_windows() {
     for n in [1, 5, 3] {
         assert_eq!(whole.next_batch(n), resumed.next_batch(n));
     }
+}
+
+#[test]
+fn a_position_in_other_texts_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = two_sources(&dir);
+    let saved = StateDict::save(&mut open(&config)).unwrap();
+    let path = dir.path().join("digits.txt");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{text}\n\n7777777777")).unwrap();
+    let error = saved.restore(&mut open(&config)).unwrap_err();
+    assert_eq!(error.code, "data::changed");
+    assert!(error.message.starts_with("source `digits` is not what it was"), "{}", error.message);
+    fs::write(&path, text).unwrap();
+    saved.restore(&mut open(&config)).unwrap();
+}
+
+#[test]
+fn telling_stories_stops_when_asked_to() {
+    let looks = Arc::new(AtomicUsize::new(0));
+    let looked = looks.clone();
+    let is_cancelled = move || looked.fetch_add(1, Ordering::Relaxed) >= 4;
+    let cx = PhaseContext::detached_with("pretrain", 1, DeviceContext::default(), is_cancelled);
+    let config: PretrainDataConfig = serde_json::from_value(json!({
+        "sources": {"world": {"kind": "world", "documents": 1_000_000}},
+    }))
+    .unwrap();
+    let error = PretrainData::open(&config, &Tokenizer::byte(), T, &cx).unwrap_err();
+    assert_eq!((error.code.as_str(), looks.load(Ordering::Relaxed)), (sdk::CANCELLED, 5));
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub(super) struct Pool {
     ends: Vec<usize>,
     train: Vec<u32>,
     val: Vec<u32>,
+    /// Says what the conversations are: others have another.
+    pub(super) data: String,
     pub(super) report: SourceReport,
 }
 
@@ -75,9 +77,11 @@ impl OpenPool {
             ends: self.ends,
             train,
             val: [self.val, split_off].concat(),
+            data: String::new(),
             report: self.report,
         };
         pool.tokens.shrink_to_fit();
+        pool.data = pool.hash();
         pool.count();
         pool
     }
@@ -105,6 +109,20 @@ impl Pool {
         let idx = idx as usize;
         let start = idx.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.tokens[start..self.ends[idx]]
+    }
+
+    /// A hash of all conversations and of which are held back.
+    fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for split in [Split::Train, Split::Val] {
+            hasher.update(&(self.n_examples(split) as u64).to_le_bytes());
+            for idx in self.indexes(split) {
+                let tokens = self.tokens_of(*idx);
+                let bytes: Vec<u8> = tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
+                hasher.update(&(tokens.len() as u64).to_le_bytes()).update(&bytes);
+            }
+        }
+        hasher.finalize().to_hex()[..32].to_owned()
     }
 
     fn count(&mut self) {

@@ -10,6 +10,7 @@ use crate::config::{ChatForm, ChatSource};
 use crate::conversations::oasst::{Node, forest};
 use crate::conversations::{Parsed, parse};
 use crate::example::fit;
+use crate::progress::Progress;
 use crate::source::{BadRecord, FileSet, Place, Read, Record, RecordSource};
 use crate::split::{Split, stable_hash};
 use crate::world::World;
@@ -39,7 +40,8 @@ pub(super) fn read(
     cache_dir: &Path,
     cx: &PhaseContext,
 ) -> Result<Pool> {
-    let mut reading = Reading { making, cx, pool: OpenPool::new(name) };
+    let pool = OpenPool::new(name);
+    let mut reading = Reading { making, cx, pool, n_added: 0, first_bad: None };
     let files = RecordSource::open(source, key, cache_dir, cx)?;
     if let Some(files) = &files {
         let sides = [(Some(&files.train), Split::Train), (files.val.as_ref(), Split::Val)];
@@ -71,6 +73,10 @@ struct Reading<'a> {
     making: Making<'a>,
     cx: &'a PhaseContext,
     pool: OpenPool,
+    /// Conversations that were tried.
+    n_added: usize,
+    /// The first record of the files at hand that can't be used.
+    first_bad: Option<BadRecord>,
 }
 
 impl Reading<'_> {
@@ -89,11 +95,15 @@ impl Reading<'_> {
     }
 
     fn read_files(&mut self, files: &FileSet, form: ChatForm, split: Split) -> Result<()> {
-        let (n_before, n_bad_before) = (self.n_taken(), self.pool.report.bad_records.len());
+        let (n_before, n_bad_before) = (self.n_taken(), self.pool.report.n_bad);
+        self.first_bad = None;
         let (mut nodes, mut places) = (Vec::new(), Vec::new());
-        for read in files.records() {
+        let what = format!("reading {}", self.pool.report.name);
+        let mut progress = Progress::new(what, files.size(), self.cx);
+        let mut records = files.records();
+        while let Some(read) = records.next() {
             match read? {
-                Read::Bad(bad) => self.pool.report.bad_records.push(bad),
+                Read::Bad(bad) => self.note_bad(bad),
                 Read::Record(record) => {
                     if let Some(node) = self.add_record(&record, form, split)? {
                         nodes.push(node);
@@ -101,11 +111,21 @@ impl Reading<'_> {
                     }
                 }
             }
+            progress.at(records.bytes_read())?;
         }
+        self.pool.report.n_replaced += records.n_replaced();
         self.add_trees(&nodes, &places, split)?;
-        self.pool.report.n_bad = self.pool.report.bad_records.len();
-        let bad = &self.pool.report.bad_records[n_bad_before..];
-        if self.n_taken() == n_before { Err(nothing_usable(files, bad)) } else { Ok(()) }
+        progress.end()?;
+        if self.n_taken() == n_before {
+            let n_bad = self.pool.report.n_bad - n_bad_before;
+            return Err(nothing_usable(files, n_bad, self.first_bad.as_ref()));
+        }
+        Ok(())
+    }
+
+    fn note_bad(&mut self, bad: BadRecord) {
+        self.first_bad.get_or_insert_with(|| bad.clone());
+        self.pool.report.note_bad(bad);
     }
 
     /// Conversations so far, also those that nothing is learnt from.
@@ -126,7 +146,7 @@ impl Reading<'_> {
             Err(reason) => Err(reason),
         };
         if let Err(reason) = added {
-            self.pool.report.bad_records.push(BadRecord::new(&record.place, reason));
+            self.note_bad(BadRecord::new(&record.place, reason));
         }
         Ok(None)
     }
@@ -137,8 +157,9 @@ impl Reading<'_> {
         let forest = forest(nodes);
         let report = &mut self.pool.report;
         report.n_left_out += forest.n_dropped_threads + forest.n_foreign;
-        let bad = forest.bad.iter().map(|(idx, reason)| BadRecord::new(&places[*idx], reason));
-        report.bad_records.extend(bad);
+        for (idx, reason) in &forest.bad {
+            self.note_bad(BadRecord::new(&places[*idx], reason));
+        }
         for thread in forest.threads {
             if thread.messages.iter().all(|message| message.role != Role::Assistant) {
                 self.pool.report.n_unlabelled += 1;
@@ -146,8 +167,7 @@ impl Reading<'_> {
             }
             let key = nodes[thread.root].key();
             if let Err(reason) = self.add(thread.messages, Some(key), split)? {
-                let bad = BadRecord::new(&places[thread.root], reason);
-                self.pool.report.bad_records.push(bad);
+                self.note_bad(BadRecord::new(&places[thread.root], reason));
             }
         }
         Ok(())
@@ -161,9 +181,10 @@ impl Reading<'_> {
         key: Option<u64>,
         split: Split,
     ) -> Result<Result<(), String>> {
-        if self.pool.len().is_multiple_of(CHECK_EVERY) {
+        if self.n_added.is_multiple_of(CHECK_EVERY) {
             self.cx.check_cancelled()?;
         }
+        self.n_added += 1;
         let Making { template, learnt, system, window_tokens } = self.making;
         let key = key.unwrap_or_else(|| content_key(&messages));
         if let Some(system) = system.filter(|_| messages.iter().all(|m| m.role != Role::System)) {
@@ -185,18 +206,15 @@ fn content_key(messages: &[Message]) -> u64 {
     stable_hash(said.collect::<String>().as_bytes())
 }
 
-fn nothing_usable(files: &FileSet, bad: &[BadRecord]) -> Error {
-    let Some(first) = bad.first() else {
+fn nothing_usable(files: &FileSet, n_bad: usize, first: Option<&BadRecord>) -> Error {
+    let Some(first) = first else {
         let names: Vec<String> = files.files().iter().map(|f| format!("`{}`", f.name())).collect();
         let message = format!("no conversation in {}", names.join(", "));
         return Error::new("data::empty", message).at(files.key());
     };
+    let BadRecord { file, line, reason } = first;
     let message = format!(
-        "no usable record; the first of {} bad ones is `{}` at line {}: {}",
-        bad.len(),
-        first.file,
-        first.line,
-        first.reason
+        "no usable record; the first of {n_bad} bad ones is `{file}` at line {line}: {reason}"
     );
-    Error::new("data::records", message).at(files.key())
+    first.helped(Error::new("data::records", message).at(files.key()))
 }

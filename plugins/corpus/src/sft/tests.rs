@@ -9,7 +9,9 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod changed;
 mod splits;
+mod stopping;
 
 const T: usize = 32;
 const EOT: u32 = 251;

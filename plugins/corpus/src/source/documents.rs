@@ -203,9 +203,11 @@ impl Documents {
                 TextDocuments::Lines | TextDocuments::Files => self.end_document(place),
             }
         }
-        if let Some(OpenFile::Text { lines, .. }) = &self.open {
-            self.n_replaced += lines.n_replaced();
-        }
+        self.n_replaced += match &self.open {
+            Some(OpenFile::Text { lines, .. }) => lines.n_replaced(),
+            Some(OpenFile::Records(records)) => records.n_replaced(),
+            None => 0,
+        };
         self.bytes_over = self.bytes_read();
         self.open = None;
         self.ready.push_back(Part::FileEnd);

@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use sdk::{PhaseContext, Result};
+use sdk::{Error, PhaseContext, Result};
 
 use super::documents::{DocumentRule, Documents};
 use super::hub;
@@ -46,15 +47,17 @@ pub struct DataFile {
 
 #[derive(Clone, Debug)]
 enum Location {
-    Local(PathBuf),
+    /// Where it is, and when it was last changed before it was read.
+    Local(PathBuf, Option<SystemTime>),
     Hub(hub::Remote),
 }
 
 impl DataFile {
     fn local(path: PathBuf, format: Format, key: &str) -> Result<Self> {
         let name: Arc<str> = path.display().to_string().into();
-        let size = fs::metadata(&path).map_err(|error| fault(&name, &error, key))?.len();
-        Ok(Self { name, format, size, location: Location::Local(path) })
+        let found = fs::metadata(&path).map_err(|error| fault(&name, &error, key))?;
+        let location = Location::Local(path, found.modified().ok());
+        Ok(Self { name, format, size: found.len(), location })
     }
 
     #[cfg_attr(
@@ -86,10 +89,26 @@ impl DataFile {
     /// When that fails, at the key `key`.
     pub(super) fn open(&self, key: &str) -> Result<File> {
         let path = match &self.location {
-            Location::Local(path) => path.clone(),
+            Location::Local(path, _) => path.clone(),
             Location::Hub(remote) => remote.fetch(self.size).map_err(|error| error.at(key))?,
         };
         File::open(&path).map_err(|error| fault(&self.name, &error, key))
+    }
+
+    /// Checks that a local file is still what it was when it was found.
+    ///
+    /// # Errors
+    /// When it was changed, at the key `key`.
+    fn check_unchanged(&self, key: &str) -> Result<()> {
+        let Location::Local(path, modified) = &self.location else { return Ok(()) };
+        let now = fs::metadata(path).map_err(|error| fault(&self.name, &error, key))?;
+        if now.len() == self.size && now.modified().ok() == *modified {
+            return Ok(());
+        }
+        let message = format!("`{}` was changed while it was read", self.name);
+        Err(Error::new("data::unsteady", message)
+            .at(key)
+            .help("start again when nothing writes to it any more"))
     }
 
     /// What identifies the file's content. A local file is read for it, with `on_read` called with
@@ -103,7 +122,7 @@ impl DataFile {
         on_read: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<String> {
         let path = match &self.location {
-            Location::Local(path) => path,
+            Location::Local(path, _) => path,
             Location::Hub(remote) => return Ok(remote.oid().to_owned()),
         };
         let mut file = File::open(path).map_err(|error| fault(&self.name, &error, key))?;
@@ -150,6 +169,14 @@ impl FileSet {
     /// The dotted key of the setting that names the files, for errors about them.
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Checks that no file was changed since it was found.
+    ///
+    /// # Errors
+    /// With the first that was.
+    pub(crate) fn check_unchanged(&self) -> Result<()> {
+        self.files.iter().try_for_each(|file| file.check_unchanged(&self.key))
     }
 
     /// How many records are read at most.
@@ -282,9 +309,34 @@ fn hub_pair(
     cache_dir: &Path,
     cx: &PhaseContext,
 ) -> Result<(FileSet, Option<FileSet>)> {
-    let is_written = key.starts_with("data.sources.");
-    let key = if is_written { format!("{key}.dataset") } else { key.to_owned() };
-    let (train, val) = hub::files(query, cache_dir, cx).map_err(|error| error.at(&key))?;
+    let (train, val) =
+        hub::files(query, cache_dir, cx).map_err(|error| at_hub_setting(error, key))?;
+    let key = hub_setting(key, "dataset");
     let val = val.map(|val| FileSet::new(val, max_records, &key));
     Ok((FileSet::new(train, max_records, &key), val))
+}
+
+/// The key of a setting of a hub source; a preset has no settings, so its name stands for them.
+fn hub_setting(key: &str, setting: &str) -> String {
+    let is_written = key.starts_with("data.sources.");
+    if is_written { format!("{key}.{setting}") } else { key.to_owned() }
+}
+
+/// An error about a data set, at the setting that mends it.
+fn at_hub_setting(error: Error, key: &str) -> Error {
+    let is_of_config = ["data::hub_config", "data::hub_configs"].contains(&error.code.as_str());
+    error.at(hub_setting(key, if is_of_config { "config" } else { "dataset" }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_configuration_mends_is_told_there() {
+        let at = |code: &str, key| at_hub_setting(Error::new(code, "x"), key).path.unwrap();
+        assert_eq!(at("data::hub_configs", "data.sources.web"), "data.sources.web.config");
+        assert_eq!(at("data::hub_config", "data.mix.wikitext"), "data.mix.wikitext");
+        assert_eq!(at("data::hub_missing", "data.sources.web"), "data.sources.web.dataset");
+    }
 }

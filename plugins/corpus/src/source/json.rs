@@ -1,5 +1,6 @@
 //! Records of a JSON file, which has one object per line or is one list of objects.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Read};
 
 use serde_json::Value;
@@ -16,6 +17,7 @@ pub(super) struct JsonRecords<R> {
     form: Form,
     bytes_read: u64,
     line: usize,
+    n_replaced: usize,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -23,17 +25,24 @@ enum Form {
     Unknown,
     Lines,
     List,
+    /// Behind the list: nothing may follow.
+    ListEnd,
     Ended,
 }
 
 impl<R: BufRead> JsonRecords<R> {
     pub(super) fn new(from: R) -> Self {
-        Self { from, form: Form::Unknown, bytes_read: 0, line: 0 }
+        Self { from, form: Form::Unknown, bytes_read: 0, line: 0, n_replaced: 0 }
     }
 
     /// How many bytes of the file are read.
     pub(super) fn bytes_read(&self) -> u64 {
         self.bytes_read
+    }
+
+    /// How many sequences of bytes were no UTF-8 so far.
+    pub(super) fn n_replaced(&self) -> usize {
+        self.n_replaced
     }
 
     /// The next record; `None` at the end of the file.
@@ -43,6 +52,7 @@ impl<R: BufRead> JsonRecords<R> {
         }
         match self.form {
             Form::List => self.next_element(),
+            Form::ListEnd => self.behind_list(),
             Form::Ended => Ok(None),
             Form::Lines | Form::Unknown => self.next_line(),
         }
@@ -84,7 +94,7 @@ impl<R: BufRead> JsonRecords<R> {
                 return Ok(Some((self.line, Err(too_long()))));
             }
             if !bytes.trim_ascii().is_empty() {
-                return Ok(Some((self.line, parse(&bytes))));
+                return Ok(Some((self.line, self.parse(&bytes))));
             }
         }
     }
@@ -112,20 +122,49 @@ impl<R: BufRead> JsonRecords<R> {
             };
             let is_last = buffer[end] == b']';
             self.skip(end + 1);
-            return Ok(self.element(&element, is_last));
+            if is_last && element.trim_ascii().is_empty() {
+                self.form = Form::ListEnd;
+                return self.behind_list();
+            }
+            return Ok(Some(self.element(&element, is_last)));
         }
     }
 
-    fn element(&mut self, bytes: &[u8], is_last: bool) -> Option<Item> {
-        if is_last {
-            self.form = Form::Ended;
+    /// What follows a list, such as a second one, would otherwise be lost in silence.
+    fn behind_list(&mut self) -> io::Result<Option<Item>> {
+        self.form = Form::Ended;
+        loop {
+            let buffer = self.from.fill_buf()?;
+            let (n, is_blank) = (buffer.len(), buffer.trim_ascii().is_empty());
+            if n == 0 {
+                return Ok(None);
+            }
+            if !is_blank {
+                self.line += 1;
+                return Ok(Some((self.line, Err("text behind the end of the list".to_owned()))));
+            }
+            self.skip(n);
         }
-        if is_last && bytes.trim_ascii().is_empty() {
-            return None;
+    }
+
+    fn element(&mut self, bytes: &[u8], is_last: bool) -> Item {
+        if is_last {
+            self.form = Form::ListEnd;
         }
         self.line += 1;
-        let value = if bytes.len() > RECORD_BYTES_MAX { Err(too_long()) } else { parse(bytes) };
-        Some((self.line, value))
+        let value =
+            if bytes.len() > RECORD_BYTES_MAX { Err(too_long()) } else { self.parse(bytes) };
+        (self.line, value)
+    }
+
+    /// Lines with bytes that are no text are read like text files: they are worth more than nothing.
+    fn parse(&mut self, bytes: &[u8]) -> Result<Value, String> {
+        let text = String::from_utf8_lossy(bytes.trim_ascii());
+        if matches!(text, Cow::Owned(_)) {
+            let chunks = bytes.utf8_chunks();
+            self.n_replaced += chunks.filter(|chunk| !chunk.invalid().is_empty()).count();
+        }
+        serde_json::from_str(&text).map_err(|error| format!("invalid JSON: {error}"))
     }
 
     fn skip(&mut self, n_bytes: usize) {
@@ -160,12 +199,6 @@ impl Scan {
         }
         false
     }
-}
-
-fn parse(bytes: &[u8]) -> Result<Value, String> {
-    // Lines with bytes that are no text are read like text files: they are worth more than nothing.
-    let text = String::from_utf8_lossy(bytes.trim_ascii());
-    serde_json::from_str(&text).map_err(|error| format!("invalid JSON: {error}"))
 }
 
 fn too_long() -> String {
@@ -222,5 +255,22 @@ mod tests {
         assert_eq!(all("[ ]"), []);
         assert_eq!(all(" \n"), []);
         assert_eq!(all("[{}"), [(1, Err("the list doesn't end".to_owned()))]);
+        assert_eq!(all("[{},] \n"), [(1, Ok(json!({})))]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_replaced_and_counted() {
+        let mut records = JsonRecords::new(&b"{\"a\": \"b\xFFc\xC3\"}\n{\"a\": \"fine\"}\n"[..]);
+        let (line, value) = records.next_record().unwrap().unwrap();
+        assert_eq!((line, value.unwrap()), (1, json!({"a": "b\u{FFFD}c\u{FFFD}"})));
+        records.next_record().unwrap().unwrap().1.unwrap();
+        assert_eq!(records.n_replaced(), 2);
+    }
+
+    #[test]
+    fn what_stands_behind_a_list_is_told() {
+        let behind = || Err("text behind the end of the list".to_owned());
+        assert_eq!(all("[{}]\n  [{}]\n"), [(1, Ok(json!({}))), (2, behind())]);
+        assert_eq!(all("[]{\"text\": \"lost\"}"), [(1, behind())]);
     }
 }

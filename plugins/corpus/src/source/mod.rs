@@ -2,7 +2,7 @@
 //!
 //! A [`FileSet`] is an ordered list of files, local or of the hub; a file of the hub is fetched when
 //! it is first opened. [`FileSet::records`] reads JSON lines, JSON lists and Parquet;
-//! [`FileSet::documents`] reads texts, from text files or from a field of records. None of them
+//! `FileSet::documents` reads texts, from text files or from a field of records. None of them
 //! holds a file in memory: the most that is held is one record or one piece of a text.
 
 mod documents;
@@ -18,6 +18,7 @@ mod table;
 use std::fmt;
 use std::sync::Arc;
 
+use sdk::Error;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -67,6 +68,19 @@ impl BadRecord {
         Self { file: place.file.to_string(), line: place.line, reason: reason.into() }
     }
 }
+
+impl BadRecord {
+    /// Says what files of records are, where one was taken for something else.
+    pub(crate) fn helped(&self, error: Error) -> Error {
+        if self.reason.starts_with("invalid JSON") {
+            return error.help("a file has one JSON object per line, or is one list of objects");
+        }
+        error
+    }
+}
+
+/// How many bad records of a source are remembered; all are counted.
+pub(crate) const BAD_RECORDS_MAX: usize = 100;
 
 /// What comes next in a file of records.
 #[derive(Clone, Debug, PartialEq)]

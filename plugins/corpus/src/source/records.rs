@@ -23,12 +23,24 @@ pub struct Records {
     next_file: usize,
     n_read: u64,
     open: Option<OpenRecords>,
+    /// Bytes of the files that are over.
+    bytes_over: u64,
+    /// Sequences of bytes that were no UTF-8 in those.
+    n_replaced_over: usize,
     is_over: bool,
 }
 
 impl Records {
     pub(super) fn new(files: FileSet) -> Self {
-        Self { files, next_file: 0, n_read: 0, open: None, is_over: false }
+        Self {
+            files,
+            next_file: 0,
+            n_read: 0,
+            open: None,
+            bytes_over: 0,
+            n_replaced_over: 0,
+            is_over: false,
+        }
     }
 
     fn advance(&mut self) -> Result<Option<Read>> {
@@ -45,9 +57,21 @@ impl Records {
                 self.n_read += 1;
                 return Ok(Some(read));
             }
+            self.bytes_over = self.bytes_read();
+            self.n_replaced_over = self.n_replaced();
             self.open = None;
         }
         Ok(None)
+    }
+
+    /// How many sequences of bytes were no UTF-8 so far.
+    pub fn n_replaced(&self) -> usize {
+        self.n_replaced_over + self.open.as_ref().map_or(0, OpenRecords::n_replaced)
+    }
+
+    /// How many bytes of the files are read, about.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_over + self.open.as_ref().map_or(0, OpenRecords::bytes_read)
     }
 }
 
@@ -111,6 +135,14 @@ impl OpenRecords {
                 Err(reason) => Read::Bad(BadRecord::new(&place, reason)),
             }
         }))
+    }
+
+    /// How many sequences of bytes were no UTF-8 so far; a table says of its texts that they are.
+    pub(super) fn n_replaced(&self) -> usize {
+        match &self.reader {
+            Reader::Json(records) => records.n_replaced(),
+            Reader::Table(_) => 0,
+        }
     }
 
     /// How many bytes of the file are read, about.

@@ -1,11 +1,13 @@
 //! Rows of a Parquet file, read one row group after another.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use parquet::errors::Result;
+use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
+use parquet::record::{Field, Row};
 use parquet::schema::types::Type;
 use serde_json::Value;
 
@@ -22,13 +24,14 @@ pub(super) struct TableRows {
 impl TableRows {
     /// The rows of a file; only the columns among `wanted`, where the table has one of them.
     pub(super) fn open(file: File, wanted: &[&str]) -> Result<Self> {
-        let reader = SerializedFileReader::new(file)?;
-        let metadata = reader.metadata().file_metadata();
-        let n_rows = u64::try_from(metadata.num_rows()).unwrap_or(0);
-        let projection = projection(metadata.schema(), wanted)?;
-        let rows = RowIter::from_file_into(Box::new(reader)).project(projection)?;
-        let rows = rows.with_batch_size(BATCH_ROWS);
-        Ok(Self { rows, n_rows, n_read: 0 })
+        guarded(|| {
+            let reader = SerializedFileReader::new(file)?;
+            let metadata = reader.metadata().file_metadata();
+            let n_rows = u64::try_from(metadata.num_rows()).unwrap_or(0);
+            let projection = projection(metadata.schema(), wanted)?;
+            let rows = RowIter::from_file_into(Box::new(reader)).project(projection)?;
+            Ok(Self { rows: rows.with_batch_size(BATCH_ROWS), n_rows, n_read: 0 })
+        })
     }
 
     /// The part of the rows that is read.
@@ -38,9 +41,34 @@ impl TableRows {
 
     /// The next row and its place from 1; `None` after the last.
     pub(super) fn next_row(&mut self) -> Result<Option<(usize, Value)>> {
-        let Some(row) = self.rows.next() else { return Ok(None) };
+        let Some(row) = guarded(|| self.rows.next().transpose())? else { return Ok(None) };
         self.n_read += 1;
-        Ok(Some((self.n_read as usize, row?.to_json_value())))
+        Ok(Some((self.n_read as usize, object(&row))))
+    }
+}
+
+/// The library panics on some damaged files. Nothing of it is used after that.
+fn guarded<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|payload| {
+        // Dropping a payload can panic again.
+        std::mem::forget(payload);
+        Err(ParquetError::General("the table is damaged".to_owned()))
+    })
+}
+
+/// A row or a struct as a JSON object.
+fn object(row: &Row) -> Value {
+    row.get_column_iter().map(|(name, field)| (name.clone(), json(field))).collect()
+}
+
+/// As the library does it, but for strings that a writer did not mark as such: their bytes are taken
+/// for text, not for something to be written in base 64. Bytes that are no text are null.
+fn json(field: &Field) -> Value {
+    match field {
+        Field::Bytes(bytes) => std::str::from_utf8(bytes.data()).map_or(Value::Null, Value::from),
+        Field::Group(row) => object(row),
+        Field::ListInternal(list) => list.elements().iter().map(json).collect(),
+        other => other.to_json_value(),
     }
 }
 
@@ -56,6 +84,8 @@ fn projection(schema: &Type, wanted: &[&str]) -> Result<Option<Type>> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
     use parquet::file::writer::SerializedFileWriter;
     use parquet::schema::parser::parse_message_type;
@@ -118,5 +148,65 @@ mod tests {
     #[test]
     fn what_is_no_table_is_an_error() {
         assert!(TableRows::open(tempfile::tempfile().unwrap(), &[]).is_err());
+    }
+
+    /// A table of one optional column of bytes that nothing marks as text.
+    fn plain(values: &[Option<&[u8]>]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let schema = "message table { optional binary text; }";
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let mut writer = SerializedFileWriter::new(&mut bytes, schema, Arc::default()).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        let levels: Vec<i16> = values.iter().map(|value| i16::from(value.is_some())).collect();
+        let values: Vec<ByteArray> =
+            values.iter().flatten().map(|value| ByteArray::from(value.to_vec())).collect();
+        column.typed::<ByteArrayType>().write_batch(&values, Some(&levels), None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        writer.close().unwrap();
+        bytes
+    }
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    fn rows(bytes: &[u8]) -> Result<Vec<Value>> {
+        let mut rows = TableRows::open(file(bytes), &[])?;
+        let mut read = Vec::new();
+        while let Some((_, row)) = rows.next_row()? {
+            read.push(row);
+        }
+        Ok(read)
+    }
+
+    #[test]
+    fn strings_that_are_not_marked_as_such_are_text_and_not_base_64() {
+        let read = rows(&plain(&[Some("Zoë".as_bytes()), None, Some(b"\xFF\x00")])).unwrap();
+        assert_eq!(read, [json!({"text": "Zoë"}), json!({"text": null}), json!({"text": null})]);
+    }
+
+    #[test]
+    fn a_table_without_rows_has_none() {
+        assert_eq!(rows(&plain(&[])).unwrap(), Vec::<Value>::new());
+    }
+
+    /// Every byte in turn, and every end.
+    #[test]
+    fn damaged_tables_are_errors_and_never_panics() {
+        let whole = plain(&[Some(b"one"), None, Some(b"three"), Some(b"four")]);
+        for end in 0..whole.len() {
+            assert!(rows(&whole[..end]).is_err());
+        }
+        for at in 0..whole.len() {
+            for flip in [0xFF, 0x01, 0x80, 0x10] {
+                let mut damaged = whole.clone();
+                damaged[at] ^= flip;
+                drop(rows(&damaged));
+            }
+        }
     }
 }

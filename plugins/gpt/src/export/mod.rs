@@ -1,6 +1,6 @@
 //! A trained GPT in the formats of other tools: a Hugging Face folder, a GGUF file.
 //!
-//! The model is a Llama (see [`crate::llama`]), so nothing needs code of ours to run it. Files are
+//! The model is a Llama (see `llama.rs`), so nothing needs code of ours to run it. Files are
 //! written tensor by tensor: memory holds the weights once, and one tensor more.
 
 mod gguf;

@@ -91,10 +91,8 @@ impl Drawing {
             }
             let next = sequence.predict().map_err(error)?;
             let possible = &next.logits[..self.n_tokens.min(next.logits.len())];
-            let Some(token) = self.sampling.choose(possible, sequence.ids(), generator) else {
-                let message = "no token is left to choose from";
-                return Err(Error::new("generate::banned", message).help("ban fewer tokens"));
-            };
+            let token = self.sampling.choose(possible, sequence.ids(), generator);
+            let token = token.ok_or_else(|| no_choice(possible))?;
             if self.stop.contains(&token) {
                 return Ok(StopReason::Stop);
             }
@@ -103,6 +101,16 @@ impl Drawing {
         }
         Ok(StopReason::Length)
     }
+}
+
+/// Why no token can be chosen.
+fn no_choice(logits: &[f32]) -> Error {
+    if logits.iter().any(|logit| logit.is_nan()) {
+        let message = "the model's output is not a number, its weights are damaged";
+        return Error::new("generate::not_finite", message)
+            .help("take a model or a checkpoint from before its loss went wrong");
+    }
+    Error::new("generate::banned", "no token is left to choose from").help("ban fewer tokens")
 }
 
 /// The settings of a section with those of a request in their place.
@@ -167,6 +175,12 @@ mod tests {
         assert_eq!(drawing(&GenerateRequest::new("x"), &zero).unwrap().stop, [0]);
         let none = drawing(&GenerateRequest::new("x"), &GenerationConfig::default()).unwrap();
         assert_eq!(none.stop, [251]);
+    }
+
+    #[test]
+    fn a_model_whose_output_is_no_number_is_told_as_that() {
+        assert_eq!(no_choice(&[f32::NAN, 1.0]).code, "generate::not_finite");
+        assert_eq!(no_choice(&[0.0, 1.0]).code, "generate::banned");
     }
 
     #[test]

@@ -50,8 +50,8 @@ pub(super) fn chat(
     let n_all = messages.len();
     let reserve = max_new_tokens.min(context / 4).max(1);
     let mut ids = template.prompt(&messages)?;
-    while ids.len() + reserve > context && drop_oldest_exchange(&mut messages) {
-        ids = template.prompt(&messages)?;
+    if ids.len() + reserve > context {
+        (messages, ids) = without_oldest(&messages, template, context.saturating_sub(reserve))?;
     }
     if ids.len() >= context {
         let message = format!(
@@ -64,17 +64,41 @@ pub(super) fn chat(
     Ok(Prompt { ids, n_dropped: n_all - messages.len(), room })
 }
 
-/// Drops the first message behind the system's and what follows it up to the next user's; `false`
-/// when only the last message is left.
-fn drop_oldest_exchange(messages: &mut Vec<Message>) -> bool {
+/// The messages without as many of the oldest exchanges as must go for at most `max_tokens`, and
+/// their tokens; the last message stays in any case.
+fn without_oldest(
+    messages: &[Message],
+    template: &ChatTemplate,
+    max_tokens: usize,
+) -> Result<(Vec<Message>, Vec<u32>)> {
+    let starts = exchange_starts(messages);
+    let kept = |n_dropped: usize| [&messages[..starts[0]], &messages[starts[n_dropped]..]].concat();
+    // The more is dropped the shorter it gets, so the least that must go is found by halving.
+    let (mut too_few, mut enough) = (0, starts.len() - 1);
+    while too_few < enough {
+        let middle = usize::midpoint(too_few, enough);
+        if template.prompt(&kept(middle))?.len() <= max_tokens {
+            enough = middle;
+        } else {
+            too_few = middle + 1;
+        }
+    }
+    let messages = kept(enough);
+    let ids = template.prompt(&messages)?;
+    Ok((messages, ids))
+}
+
+/// Where exchanges begin: behind a system message that opens the history, at each user's message
+/// after that, and at the last message.
+fn exchange_starts(messages: &[Message]) -> Vec<usize> {
     let first = usize::from(messages[0].role == Role::System);
     let last = messages.len() - 1;
-    if first >= last {
-        return false;
+    let users = (first + 1..last).filter(|idx| messages[*idx].role == Role::User);
+    let mut starts: Vec<usize> = std::iter::once(first).chain(users).collect();
+    if first < last {
+        starts.push(last);
     }
-    let next = (first + 1..last).find(|i| messages[*i].role == Role::User).unwrap_or(last);
-    messages.drain(first..next);
-    true
+    starts
 }
 
 fn message(said: &ChatMessage) -> Message {
@@ -128,6 +152,20 @@ mod tests {
         assert_eq!(fitted(36, 100), ("be brieffive?".to_owned(), 4, 18));
         // Not even a quarter is left: the answer gets what there is.
         assert_eq!(fitted(20, 100), ("be brieffive?".to_owned(), 4, 2));
+    }
+
+    /// Dropping them one by one would take a minute.
+    #[test]
+    fn a_history_of_thousands_of_messages_is_shortened_at_once() {
+        let exchange = [said(ChatRole::User, "one?"), said(ChatRole::Assistant, "two")];
+        let history = exchange.into_iter().cycle().take(10_000).collect();
+        let request = GenerateRequest { history, ..GenerateRequest::new("five?") };
+        let template = ChatTemplate::new(None, &Tokenizer::byte()).unwrap();
+        // The message is 8 tokens, an exchange 11.
+        let prompt = chat(&request, &template, 50, 9).unwrap();
+        assert_eq!((prompt.ids.len(), prompt.n_dropped, prompt.room), (41, 9_994, 9));
+        let prompt = chat(&request, &template, 50, 10).unwrap();
+        assert_eq!((prompt.ids.len(), prompt.n_dropped, prompt.room), (30, 9_996, 20));
     }
 
     #[test]

@@ -13,6 +13,9 @@ use sdk::{Error, Result};
 const MAX_DEPTH: usize = 64;
 /// Values in all; a checkpoint of 100 layers has about 50,000.
 const MAX_VALUES: usize = 1 << 20;
+/// Values that are looked at in all while the bounds are checked. A checkpoint's containers grow by
+/// a thousand values at a time; one that grows by single values takes quadratic time to check.
+const MAX_LOOKS: usize = 1 << 25;
 
 /// Instructions after which the stack's top may be deeper or larger than before.
 const GROWING: &[u8] = b"QtRbsuae\x81\x85\x86\x87";
@@ -29,6 +32,7 @@ const LONG: u8 = 0x8a;
 pub(super) fn read(mut pickle: &[u8]) -> Result<Object> {
     let mut stack = Stack::empty();
     let mut rest_to_copy = MAX_VALUES;
+    let mut rest_to_look = MAX_LOOKS;
     loop {
         let instruction = match pickle {
             [] => return Err(bad("it ends too early")),
@@ -38,11 +42,17 @@ pub(super) fn read(mut pickle: &[u8]) -> Result<Object> {
         if read_one(&mut stack, &mut pickle)? {
             break;
         }
+        if stack.stack().len() > MAX_VALUES {
+            return Err(out_of_bounds());
+        }
         let Some(top) = stack.stack().last() else { continue };
         if COPYING.contains(&instruction) {
             check_bounds(top, &mut rest_to_copy)?;
         } else if GROWING.contains(&instruction) {
-            check_bounds(top, &mut { MAX_VALUES })?;
+            let before = rest_to_look.min(MAX_VALUES);
+            let mut rest = before;
+            check_bounds(top, &mut rest)?;
+            rest_to_look -= before - rest;
         }
     }
     let value = stack.finalize().map_err(|e| bad(&first_line(&e)))?;
@@ -71,7 +81,11 @@ fn check_bounds(value: &Object, rest: &mut usize) -> Result<()> {
     if is_within(value, MAX_DEPTH, rest) {
         return Ok(());
     }
-    Err(bad("its values are nested too deeply or too many"))
+    Err(out_of_bounds())
+}
+
+fn out_of_bounds() -> Error {
+    bad("its values are nested too deeply or too many")
 }
 
 /// Whether a value has at most `depth` levels and `rest` parts.
@@ -151,6 +165,12 @@ mod tests {
         }
         doubling.push(b'.');
         assert!(message(&doubling).ends_with("nested too deeply or too many"));
+        // A dictionary that grows by single values, and a stack that only grows.
+        let growing =
+            [b"\x80\x02}".to_vec(), b"K\x01K\x01s".repeat(100_000), b".".to_vec()].concat();
+        assert!(message(&growing).ends_with("nested too deeply or too many"));
+        let pushed = [b"\x80\x02(".to_vec(), vec![b'N'; 2 << 20], b"t.".to_vec()].concat();
+        assert!(message(&pushed).ends_with("nested too deeply or too many"));
         assert!(message(b"\x80\x02\x8a\xff").ends_with("more than 64 bits"));
         assert!(message(b"\x80\x02}").ends_with("it ends too early"));
         assert!(message(b"hello").contains("missing object in memo"));

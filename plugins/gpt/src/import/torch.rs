@@ -123,25 +123,31 @@ impl Archive {
     fn tensors(&mut self, state: &Object) -> Result<BTreeMap<String, TensorHandle>> {
         let Object::Dict(items) = state else { return Err(bad("`model_state` is no dictionary")) };
         let mut tensors = BTreeMap::new();
+        // Tied weights lie in the file once; many tensors in the same bytes are an attack.
+        let mut rest = self.file_bytes.saturating_mul(2);
         for (name, value) in items {
             let (Object::Unicode(name), Object::Reduce { .. }) = (name, value) else { continue };
             let stored = Stored::read(value).map_err(|why| bad(format!("`{name}` {why}")))?;
-            let tensor = self.tensor(&stored).map_err(|e| e.context(format!("`{name}`")))?;
+            let tensor =
+                self.tensor(&stored, &mut rest).map_err(|e| e.context(format!("`{name}`")))?;
             tensors.insert(name.clone(), tensor);
         }
         Ok(tensors)
     }
 
-    fn tensor(&mut self, stored: &Stored) -> Result<TensorHandle> {
+    /// Reads a tensor, of which `rest` bytes at most are left to be read.
+    fn tensor(&mut self, stored: &Stored, rest: &mut u64) -> Result<TensorHandle> {
         let element = stored.dtype.size_bytes();
         let values = stored.shape.iter().try_fold(element, |n, extent| n.checked_mul(*extent));
         let skipped = stored.offset.checked_mul(element);
         let (Some(n_bytes), Some(skipped)) = (values, skipped) else {
             return Err(bad("its shape is out of bounds"));
         };
-        if n_bytes as u64 > self.file_bytes {
+        if n_bytes as u64 > self.file_bytes || skipped as u64 > self.file_bytes {
             return Err(bad("it is larger than the file"));
         }
+        let left = rest.checked_sub(n_bytes as u64);
+        *rest = left.ok_or_else(|| bad("with those before it, it is larger than the file"))?;
         let name = format!("{}/data/{}", self.prefix, stored.key);
         let mut member = self.zip.by_name(&name).map_err(|e| bad(e.to_string()))?;
         let mut bytes = vec![0; n_bytes];
@@ -265,5 +271,60 @@ fn sizes(model_cfg: &Object) -> Result<ModelConfig> {
     match sizes.check().into_iter().next() {
         None => Ok(sizes),
         Some(fault) => Err(fault.context("`model_cfg`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    use super::*;
+
+    /// A tensor of `n` floats in storage `0`.
+    fn tensor(n: i32) -> Object {
+        let class = |module: &str, class: &str| Object::Class {
+            module_name: module.to_owned(),
+            class_name: class.to_owned(),
+        };
+        let text = |text: &str| Object::Unicode(text.to_owned());
+        let storage = [text("storage"), class("torch", "FloatStorage"), text("0"), text("cpu")];
+        let args = vec![
+            Object::PersistentLoad(Box::new(Object::Tuple(storage.to_vec()))),
+            Object::Int(0),
+            Object::Tuple(vec![Object::Int(n)]),
+            Object::Tuple(vec![Object::Int(1)]),
+        ];
+        let callable = Box::new(class("torch._utils", "_rebuild_tensor_v2"));
+        Object::Reduce { callable, args: Box::new(Object::Tuple(args)) }
+    }
+
+    /// A file with one storage of 1000 floats.
+    fn archive(path: &Path) -> Archive {
+        let mut zip = ZipWriter::new(File::create(path).unwrap());
+        for (name, n_bytes) in [("a/data.pkl", 1), ("a/data/0", 4000)] {
+            zip.start_file(name, SimpleFileOptions::default()).unwrap();
+            // Bytes that compression does not make fewer.
+            let bytes: Vec<u8> =
+                (0..n_bytes).map(|i: u32| (i.wrapping_mul(0x9E37_79B9) >> 13) as u8).collect();
+            zip.write_all(&bytes).unwrap();
+        }
+        zip.finish().unwrap();
+        Archive::open(path).unwrap()
+    }
+
+    #[test]
+    fn tied_tensors_are_read_and_a_thousand_in_the_same_bytes_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut archive = archive(&dir.path().join("x.pt"));
+        let mut read = |n: usize| {
+            let named = |i| (Object::Unicode(format!("t{i}")), tensor(1000));
+            archive.tensors(&Object::Dict((0..n).map(named).collect())).map(|read| read.len())
+        };
+        assert_eq!(read(2).unwrap(), 2);
+        let error = read(1000).unwrap_err();
+        assert!(error.message.ends_with("larger than the file"), "{}", error.message);
     }
 }

@@ -1,5 +1,6 @@
 //! Asks the hub, and fetches files from it.
 
+use std::collections::HashSet;
 use std::env;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -14,6 +15,7 @@ use ureq::config::RedirectAuthHeaders;
 use ureq::http::Response;
 
 use super::store::{Entry, Store, cant, is_inside, temp_name};
+use crate::progress::Progress;
 
 const ENDPOINT: &str = "https://huggingface.co";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,6 +23,12 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often something that may be a passing fault is tried.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(300);
+/// A hub that asks for a longer pause is not waited for.
+const PAUSE_MAX: Duration = Duration::from_secs(120);
+/// How often it is looked in a pause whether the run was asked to stop.
+const PAUSE_STEP: Duration = Duration::from_millis(100);
+/// A longer answer about a data set is none.
+const ANSWER_BYTES_MAX: u64 = 64 << 20;
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// What the environment says about the hub.
@@ -67,7 +75,8 @@ pub(super) struct Client {
 enum Refusal {
     /// The hub can't be reached, or stopped in the middle.
     Network(String),
-    Status(u16),
+    /// A status, and how long the hub asks to wait.
+    Status(u16, Option<Duration>),
     /// Our own fault, or a request to stop.
     Ours(Error),
 }
@@ -112,7 +121,13 @@ impl Client {
         let mut entries = Vec::new();
         let mut next =
             Some(format!("{}/api/datasets/{dataset}/tree/{commit}?recursive=true", self.endpoint));
+        let mut asked = HashSet::new();
         while let Some(url) = next {
+            self.cx.check_cancelled()?;
+            if !asked.insert(url.clone()) {
+                // Its pages lead in a circle.
+                return Err(self.garbled(&what));
+            }
             let (page, link) = self.json(&url, &what)?;
             let items = page.as_array().ok_or_else(|| self.garbled(&what))?;
             let files = items.iter().filter(|item| item["type"] == "file");
@@ -152,16 +167,20 @@ impl Client {
         let ours = |error: std::io::Error| Refusal::Ours(cant("writing", temp, &error));
         let mut file = File::create(temp).map_err(ours)?;
         let mut buffer = vec![0; CHUNK_BYTES];
+        let mut progress = Progress::new(format!("fetching {}", entry.path), entry.size, &self.cx);
         let mut n_done = 0;
         loop {
             let n = body.read(&mut buffer).map_err(|e| Refusal::Network(e.to_string()))?;
             if n == 0 {
                 break;
             }
-            file.write_all(&buffer[..n]).map_err(ours)?;
             n_done += n as u64;
-            self.cx.check_cancelled().map_err(Refusal::Ours)?;
-            self.cx.progress(&format!("fetching {}", entry.path), n_done, entry.size);
+            if n_done > entry.size {
+                break;
+            }
+            file.write_all(&buffer[..n]).map_err(ours)?;
+            // A slow line may take minutes for what is told at once.
+            self.cx.check_cancelled().and_then(|()| progress.at(n_done)).map_err(Refusal::Ours)?;
         }
         if n_done != entry.size {
             let told = format!("{n_done} bytes came, but it has {}", entry.size);
@@ -176,22 +195,27 @@ impl Client {
             let response = self.get(url)?;
             let link = response.headers().get("link").and_then(|link| link.to_str().ok());
             let next = link.and_then(next_page);
-            let body = response.into_body().into_with_config().limit(u64::MAX).reader();
-            let value = serde_json::from_reader(body);
-            value.map(|value| (value, next)).map_err(|e| Refusal::Network(e.to_string()))
+            let body = response.into_body().into_with_config().limit(ANSWER_BYTES_MAX).reader();
+            match serde_json::from_reader(body) {
+                Ok(value) => Ok((value, next)),
+                Err(error) if error.is_io() => Err(Refusal::Network(error.to_string())),
+                Err(_) => Err(Refusal::Network("the answer is not JSON".to_owned())),
+            }
         })
     }
 
     fn get(&self, url: &str) -> Result<Response<ureq::Body>, Refusal> {
         let mut request = self.agent.get(url);
-        let is_own = url.starts_with(&self.endpoint);
+        // Another host's name may begin like ours, so the path must follow.
+        let path = url.strip_prefix(&self.endpoint);
+        let is_own = path.is_some_and(|path| path.starts_with('/'));
         if let Some(token) = self.token.as_ref().filter(|_| is_own) {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         let response = request.call().map_err(|error| Refusal::Network(error.to_string()))?;
         match response.status().as_u16() {
             200 => Ok(response),
-            status => Err(Refusal::Status(status)),
+            status => Err(Refusal::Status(status, retry_after(&response))),
         }
     }
 
@@ -204,17 +228,27 @@ impl Client {
                 Err(Refusal::Ours(error)) => return Err(error),
                 Err(refusal) => refusal,
             };
-            let is_passing = match refusal {
-                Refusal::Status(status) => status == 429 || status >= 500,
-                Refusal::Network(_) | Refusal::Ours(_) => true,
+            let (is_passing, asked) = match refusal {
+                Refusal::Status(status, asked) => (status == 429 || status >= 500, asked),
+                Refusal::Network(_) | Refusal::Ours(_) => (true, None),
             };
-            if !is_passing || n_tries == TRIES {
+            let pause = asked.unwrap_or(PAUSE * n_tries);
+            if !is_passing || n_tries == TRIES || pause > PAUSE_MAX {
                 return Err(self.refused(what, refusal));
             }
-            self.cx.check_cancelled()?;
-            thread::sleep(PAUSE * n_tries);
+            self.pause(pause)?;
             n_tries += 1;
         }
+    }
+
+    fn pause(&self, mut left: Duration) -> Result<()> {
+        while !left.is_zero() {
+            self.cx.check_cancelled()?;
+            let step = left.min(PAUSE_STEP);
+            thread::sleep(step);
+            left -= step;
+        }
+        Ok(())
     }
 
     fn refused(&self, what: &str, refusal: Refusal) -> Error {
@@ -227,13 +261,17 @@ impl Client {
                      is there",
                 )
             }
-            Refusal::Status(401 | 403 | 404) => {
+            Refusal::Status(401 | 403 | 404, _) => {
                 Error::new("data::hub_missing", format!("`{endpoint}` doesn't know {what}"))
                     .help("check the name; one that is private or gated needs `HF_TOKEN`")
             }
-            Refusal::Status(status) => {
+            Refusal::Status(status, asked) => {
                 let told = format!("fetching {what}: `{endpoint}` answers with status {status}");
-                Error::new(UNREACHABLE, told).help("try again later")
+                let help = asked.map_or_else(
+                    || "try again later".to_owned(),
+                    |pause| format!("try again in {} seconds", pause.as_secs()),
+                );
+                Error::new(UNREACHABLE, told).help(help)
             }
         }
     }
@@ -256,6 +294,12 @@ fn entry(item: &Value) -> Option<Entry> {
         size: item.get("size")?.as_u64()?,
     };
     entry.is_safe().then_some(entry)
+}
+
+/// How many seconds a busy hub asks to wait; a date, which it may name instead, is passed over.
+fn retry_after(response: &Response<ureq::Body>) -> Option<Duration> {
+    let seconds = response.headers().get("retry-after")?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// The address in `<…>; rel="next"`.

@@ -7,6 +7,8 @@
 #[cfg(feature = "hub")]
 mod client;
 #[cfg(feature = "hub")]
+mod configs;
+#[cfg(feature = "hub")]
 mod remote;
 #[cfg(feature = "hub")]
 mod select;

@@ -7,11 +7,12 @@
 use sdk::{Error, Result};
 
 use super::Query;
+use super::configs::check_one_config;
 use super::store::Entry;
 use crate::source::Format;
 
 /// Names that a split goes by.
-const SPLITS: [(&str, &[&str]); 3] = [
+pub(super) const SPLITS: [(&str, &[&str]); 3] = [
     ("train", &["train", "training"]),
     ("validation", &["validation", "valid", "val", "dev"]),
     ("test", &["test", "testing", "eval", "evaluation"]),
@@ -55,7 +56,11 @@ pub(super) fn select(entries: &[Entry], query: &Query, split: &str) -> Result<Ve
         let message = format!("data set `{}` has no split `{split}`", query.dataset);
         return Err(Error::new("data::hub_split", message).help(splits_told(&of_config)));
     }
-    Ok(of_one_format(&found))
+    let found = of_one_format(&found);
+    if query.config.is_none() {
+        check_one_config(&found, &query.dataset)?;
+    }
+    Ok(found)
 }
 
 fn matching(all: &[&Entry], query: &Query, pattern: &str) -> Result<Vec<Entry>> {
@@ -114,7 +119,7 @@ fn split_of(path: &str) -> Option<&'static str> {
     path.rsplit('/').find_map(of_part)
 }
 
-fn words(path: &str) -> impl Iterator<Item = &str> {
+pub(super) fn words(path: &str) -> impl Iterator<Item = &str> {
     path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty())
 }
 
@@ -136,7 +141,7 @@ fn sorted(mut entries: Vec<Entry>) -> Vec<Entry> {
     entries
 }
 
-fn stem(path: &str) -> &str {
+pub(super) fn stem(path: &str) -> &str {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
@@ -194,6 +199,10 @@ mod tests {
         let of = |split| chosen(&wikitext, Some("wikitext-103-raw-v1"), split).unwrap();
         assert_eq!(of("train"), wikitext[2..4]);
         assert_eq!(of("validation"), wikitext[4..5]);
+        let error = chosen(&wikitext, None, "train").unwrap_err();
+        let told = "data set `a/b` has several configurations: `wikitext-103-raw-v1`, \
+                    `wikitext-103-v1`";
+        assert_eq!((error.code.as_str(), error.message.as_str()), ("data::hub_configs", told));
 
         let fineweb = [
             "data/CC-MAIN-2024-10/train-00000-of-00020.parquet",

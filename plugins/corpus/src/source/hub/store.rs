@@ -10,6 +10,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -69,14 +70,22 @@ impl Store {
 
     /// The files of a commit: as the hub listed them, else those that are there.
     pub(super) fn list(&self, commit: &str) -> Option<Vec<Entry>> {
-        let kept = fs::read(self.list_path(commit)).ok();
-        let kept = kept.and_then(|bytes| serde_json::from_slice::<Vec<Entry>>(&bytes).ok());
-        kept.or_else(|| self.scan(commit)).filter(|list| list.iter().all(Entry::is_safe))
+        self.kept_list(commit).or_else(|| {
+            let found = self.scan(commit).filter(|list| list.iter().all(Entry::is_safe))?;
+            let (n, folder) = (found.len(), self.snapshot(commit));
+            log::warn!(
+                "what the hub has isn't known: going on with the {n} files in `{}`",
+                folder.display()
+            );
+            Some(found)
+        })
     }
 
-    /// The files of a commit as the hub listed them.
+    /// The files of a commit as the hub listed them; none where the list is damaged.
     pub(super) fn kept_list(&self, commit: &str) -> Option<Vec<Entry>> {
-        self.list_path(commit).exists().then(|| self.list(commit)).flatten()
+        let kept = fs::read(self.list_path(commit)).ok()?;
+        let list: Vec<Entry> = serde_json::from_slice(&kept).ok()?;
+        Some(list).filter(|list| list.iter().all(Entry::is_safe))
     }
 
     pub(super) fn keep_list(&self, commit: &str, list: &[Entry]) -> Result<()> {
@@ -106,12 +115,24 @@ impl Store {
         fs::create_dir_all(folder).map_err(|e| cant("making", folder, &e))?;
         let depth = Path::new(&entry.path).components().count() + 1;
         let target = Path::new(&"../".repeat(depth)).join("blobs").join(&entry.oid);
-        match std::os::unix::fs::symlink(target, &path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                Err(cant("linking", &path, &error))
+        let linked = match symlink(&target, &path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.replace(commit, entry, &target, &path)
             }
-            _ => Ok(path),
+            linked => linked,
+        };
+        linked.map_err(|error| cant("linking", &path, &error))?;
+        Ok(path)
+    }
+
+    /// Puts the link where something is already: another process was faster, or a torn copy lies
+    /// there, which must not be taken for the file.
+    fn replace(&self, commit: &str, entry: &Entry, target: &Path, path: &Path) -> io::Result<()> {
+        if self.fetched(commit, entry).is_some() {
+            return Ok(());
         }
+        let temp = path.with_file_name(temp_name("link"));
+        symlink(target, &temp).and_then(|()| fs::rename(&temp, path))
     }
 
     fn snapshot(&self, commit: &str) -> PathBuf {
@@ -126,7 +147,8 @@ impl Store {
         while let Some(folder) = folders.pop() {
             for file in fs::read_dir(folder).ok()?.filter_map(Result::ok) {
                 let path = file.path();
-                if path.is_dir() {
+                // Folders are never links here; one that is could lead in a circle.
+                if file.file_type().is_ok_and(|kind| kind.is_dir()) {
                     folders.push(path);
                 } else if let Some(entry) = scanned(&root, &path) {
                     entries.push(entry);
@@ -140,7 +162,7 @@ impl Store {
 
 /// A link's target is named after the content; of a plain file it must be hashed.
 fn scanned(root: &Path, path: &Path) -> Option<Entry> {
-    let size = fs::metadata(path).ok()?.len();
+    let size = fs::metadata(path).ok().filter(fs::Metadata::is_file)?.len();
     let oid = match fs::read_link(path) {
         Ok(target) => target.file_name()?.to_str()?.to_owned(),
         Err(_) => {

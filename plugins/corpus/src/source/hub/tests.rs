@@ -16,6 +16,8 @@ use crate::source::DataFile;
 #[path = "../../../tests/support/hub_server.rs"]
 mod hub_server;
 
+mod hostile;
+
 use hub_server::{COMMIT, HubServer};
 
 fn repository() -> BTreeMap<String, Vec<u8>> {
