@@ -8,7 +8,7 @@ use crate::error::Result;
 
 /// A trained model that makes text.
 ///
-/// It lives as long as the user's session, and is asked again and again: keep what loading made.
+/// It lives as long as the command that opened it, and is asked again and again: keep what loading made.
 pub trait TextGenerator: Send {
     /// Continues a text or answers a message. Pieces go out through [`PhaseContext::text`] as they
     /// come, whole characters only; together they are the reply's text.

@@ -29,7 +29,7 @@ pub(super) fn exec(args: &Chat) -> Result<u8, RunError> {
     let trained = Trained::find(&args.trained, &registry, can_generate, "chat")?;
     let interrupt = Interrupt::install()?;
     let services = Arc::new(Streaming::new(interrupt.clone(), true));
-    let mut session = Session {
+    let mut conversation = Conversation {
         client: trained.open(&registry, Arc::<Streaming>::clone(&services))?,
         defaults: args.sampling.request(),
         history: system.into_iter().collect(),
@@ -46,9 +46,9 @@ pub(super) fn exec(args: &Chat) -> Result<u8, RunError> {
             "" => {}
             "/exit" | "/quit" => break,
             "/help" => note(HELP),
-            "/reset" => session.reset(),
+            "/reset" => conversation.reset(),
             message => {
-                session.answer(message)?;
+                conversation.answer(message)?;
                 interrupt.clear();
             }
         }
@@ -60,7 +60,7 @@ pub(super) fn exec(args: &Chat) -> Result<u8, RunError> {
 }
 
 /// The conversation so far, and who answers.
-struct Session<'a> {
+struct Conversation<'a> {
     client: PhaseClient,
     trained: &'a Trained,
     defaults: GenerateRequest,
@@ -68,7 +68,7 @@ struct Session<'a> {
     is_opened: bool,
 }
 
-impl Session<'_> {
+impl Conversation<'_> {
     /// Forgets everything but the system message.
     fn reset(&mut self) {
         self.history.retain(|message| message.role == ChatRole::System);
