@@ -235,6 +235,16 @@ fn what_a_run_is_to_start_from_must_be_there() {
 
     error: 1 configuration error; nothing was started
     ");
+    assert_snapshot!(start("last"), @r"
+    exit: 2
+    ----- stderr
+    error: `last` would name this run itself once it has started
+      --> flag --init-from last
+      = key: global.init_from
+    help: name the run by its directory's name
+
+    error: 1 configuration error; nothing was started
+    ");
     project.write("broken.safetensors", "no tensors");
     let output = start("broken.safetensors").expect(2);
     assert!(output.stderr.contains("reading `broken.safetensors`"), "{output}");

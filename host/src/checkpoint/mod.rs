@@ -63,3 +63,20 @@ pub struct FileDigest {
 pub fn directory_name(step: u64) -> String {
     format!("step-{step:08}")
 }
+
+#[cfg(test)]
+impl Manifest {
+    /// A manifest for tests that look at little besides the step.
+    pub(crate) fn of_step(step: u64) -> Self {
+        Self {
+            schema: SCHEMA,
+            phase: "p".into(),
+            plugin: "p".into(),
+            plugin_version: "0.1.0".into(),
+            state_version: 1,
+            step,
+            best: None,
+            files: BTreeMap::new(),
+        }
+    }
+}

@@ -114,23 +114,10 @@ mod tests {
         state
     }
 
-    fn manifest(step: u64) -> Manifest {
-        Manifest {
-            schema: SCHEMA,
-            phase: "p".into(),
-            plugin: "p".into(),
-            plugin_version: "0.1.0".into(),
-            state_version: 1,
-            step,
-            best: None,
-            files: BTreeMap::new(),
-        }
-    }
-
     #[test]
     fn state_survives_bit_for_bit() {
         let directory = tempfile::tempdir().unwrap();
-        let written = write(directory.path(), &state(1.5), manifest(7), true).unwrap();
+        let written = write(directory.path(), &state(1.5), Manifest::of_step(7), true).unwrap();
         assert!(written.directory.ends_with("step-00000007"));
         for pointer in ["last", "best"] {
             let name = fs::read_to_string(directory.path().join(pointer)).unwrap();
@@ -151,7 +138,7 @@ mod tests {
     fn a_damaged_checkpoint_yields_to_the_one_before() {
         let directory = tempfile::tempdir().unwrap();
         for step in [5, 10] {
-            write(directory.path(), &state(step as f32), manifest(step), false).unwrap();
+            write(directory.path(), &state(step as f32), Manifest::of_step(step), false).unwrap();
         }
         let file = directory.path().join("step-00000010/model.safetensors");
         let mut bytes = fs::read(&file).unwrap();
@@ -180,7 +167,7 @@ mod tests {
     fn retention_keeps_newest_last_and_best() {
         let directory = tempfile::tempdir().unwrap();
         for step in 1..=6 {
-            write(directory.path(), &state(0.0), manifest(step), step == 2).unwrap();
+            write(directory.path(), &state(0.0), Manifest::of_step(step), step == 2).unwrap();
         }
         retain(directory.path(), 2).unwrap();
         let steps: Vec<_> = candidates(directory.path())

@@ -1,9 +1,10 @@
 //! What the phases of a run start from when the user names it: `global.init_from`.
 //!
 //! It reaches the phases as artifacts, as if an earlier phase had handed it on. A run gives those of
-//! its finished phases. A checkpoint is one of kind `checkpoint`: its tensors under their names in the
-//! state, its settings the section that it was trained with and the state's values. A file is one of kind `file`; tensors are
-//! read from safetensors only, all else is left to the trainer that knows the format.
+//! its finished phases. A checkpoint is one of kind `checkpoint`: its tensors under their names in
+//! the state, its settings the section that it was trained with and the state's values. A file is one
+//! of kind `file`; tensors are read from safetensors only, all else is left to the trainer that knows
+//! the format.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,6 +28,10 @@ const PHASE: &str = "init_from";
 /// # Errors
 /// When there is no such thing, or it can't be read.
 pub(super) fn load(output_dir: &Path, wanted: &str) -> Result<Vec<SharedArtifact>> {
+    if wanted == "last" {
+        let message = "`last` would name this run itself once it has started";
+        return Err(missing(message.to_owned()).help("name the run by its directory's name"));
+    }
     let place = [output_dir.join(wanted), PathBuf::from(wanted)].into_iter().find(|p| p.exists());
     let Some(path) = place else {
         return Err(missing(format!("there is no run and no file `{wanted}`"))
@@ -116,7 +121,7 @@ fn artifact(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::{Manifest, SCHEMA, write, write_tensors};
+    use crate::checkpoint::{Manifest, write, write_tensors};
 
     fn tensor(value: f32) -> TensorHandle {
         TensorHandle::from_vec(vec![value; 2], &[2]).unwrap()
@@ -133,16 +138,7 @@ mod tests {
         let mut state = sdk::StateDict::default();
         state.tensors.insert("model/w".into(), tensor(1.5));
         state.values.insert("words".into(), 7.into());
-        let manifest = Manifest {
-            schema: SCHEMA,
-            phase: "fit".into(),
-            plugin: "p".into(),
-            plugin_version: "0.1.0".into(),
-            state_version: 1,
-            step: 4,
-            best: None,
-            files: BTreeMap::new(),
-        };
+        let manifest = Manifest { phase: "fit".into(), ..Manifest::of_step(4) };
         let written = write(&checkpoints, &state, manifest, false).unwrap();
         let found = load(output.path(), written.directory.to_str().unwrap()).unwrap();
         assert_eq!(found[0].kind, "checkpoint");

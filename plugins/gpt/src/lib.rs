@@ -106,6 +106,12 @@ mod tests {
     }
 
     #[test]
+    fn every_format_is_a_capability_and_every_capability_is_there() {
+        let exports = super::CAPABILITIES.iter().filter_map(|name| name.strip_prefix("export/"));
+        assert!(exports.eq(crate::export::FORMATS));
+    }
+
+    #[test]
     fn the_version_of_candle_is_that_of_the_lock_file() {
         let lock = include_str!("../../../Cargo.lock");
         let entry = format!("name = \"candle-core\"\nversion = \"{}\"", super::CANDLE_VERSION);
