@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::device::{DType, DeviceKind};
+use crate::section::Change;
 
 /// A plugin library.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,6 +39,12 @@ pub struct PhaseDescription {
     pub schema: Value,
     /// The section with all defaults; null when a key is required.
     pub defaults: Value,
+    /// Version of the section's schema.
+    #[serde(default = "first_version")]
+    pub section_version: u32,
+    /// How older sections become one of that version.
+    #[serde(default)]
+    pub changes: Vec<Change>,
     /// Names from [`crate::capability`].
     pub capabilities: Vec<String>,
     /// Kinds of device it runs on.
@@ -55,6 +62,10 @@ pub struct PhaseDescription {
     /// Profiles that the plugin carries.
     #[serde(default)]
     pub profiles: Vec<CarriedProfile>,
+}
+
+fn first_version() -> u32 {
+    1
 }
 
 /// A profile inside a plugin.

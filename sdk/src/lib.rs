@@ -91,8 +91,10 @@ mod error;
 mod generate;
 mod generator;
 mod registration;
+mod section;
 mod state;
 mod tensor;
+pub mod testing;
 mod trainer;
 
 #[doc(hidden)]
@@ -108,9 +110,10 @@ pub use generate::{
     GeneratedToken, StopReason, TextGenerator,
 };
 pub use generator::{Generator, Position};
+pub use section::{Change, ChangeKind};
 pub use state::{StateDict, StateVisitor, Stateful};
 pub use tensor::{Element, TensorHandle, contiguous_strides};
-pub use trainer::{Best, Evaluation, Goal, Metrics, Schedule, StepReport, Trainer};
+pub use trainer::{Best, Evaluation, Forecast, Goal, Metrics, Schedule, StepReport, Trainer};
 
 /// What a trainer may be able to do beyond training. Names are stable; new ones may come.
 pub mod capability {

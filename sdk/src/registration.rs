@@ -106,6 +106,8 @@ pub fn describe_phase<T: Trainer>(registration: &Registration) -> PhaseDescripti
         description: registration.description.to_owned(),
         schema: schema.to_value(),
         defaults: defaults.and_then(|config| serde_json::to_value(config).ok()).unwrap_or_default(),
+        section_version: T::SECTION_VERSION,
+        changes: T::changes(),
         capabilities: T::CAPABILITIES.iter().map(|name| (*name).to_owned()).collect(),
         devices: T::DEVICES.to_vec(),
         dtypes: T::DTYPES.to_vec(),

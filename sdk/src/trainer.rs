@@ -12,6 +12,7 @@ use crate::context::PhaseContext;
 use crate::device::{DType, DeviceKind};
 use crate::error::{Error, Result};
 use crate::generate::{ExportRequest, TextGenerator};
+use crate::section::Change;
 use crate::state::Stateful;
 
 /// Named numbers. The host puts `train/` or `val/` in front of the names.
@@ -38,6 +39,10 @@ pub trait Trainer: Stateful + Sized + Send + 'static {
     /// or `deterministic` are the host's and refused.
     type Config: DeserializeOwned + Serialize + JsonSchema;
 
+    /// Raise it when a key of the section is renamed, moved, dropped or gets another meaning, and
+    /// say in [`changes`](Self::changes) what becomes of the old one.
+    const SECTION_VERSION: u32 = 1;
+
     /// Raise it when the meaning of the saved state changes; a checkpoint of another version is
     /// refused.
     const STATE_VERSION: u32 = 1;
@@ -56,6 +61,12 @@ pub trait Trainer: Stateful + Sized + Send + 'static {
 
     /// Facts about the build worth recording, such as the version of the tensor library.
     const BUILD_FACTS: &'static [(&'static str, &'static str)] = &[];
+
+    /// How sections of older versions become one of [`SECTION_VERSION`](Self::SECTION_VERSION), in
+    /// the order in which it is to be done.
+    fn changes() -> Vec<Change> {
+        Vec::new()
+    }
 
     /// Cross-field checks, before anything starts. `upstream` holds what earlier phases promise,
     /// without tensors. Returns all findings; each should point [`at`](Error::at) a field.
@@ -84,6 +95,11 @@ pub trait Trainer: Stateful + Sized + Send + 'static {
     /// Facts worth showing at the start: parameters, tokens, samples, ….
     fn facts(&self) -> Map<String, Value> {
         Map::new()
+    }
+
+    /// What the phase will need, for the plan that a user sees before a run.
+    fn forecast(&self) -> Forecast {
+        Forecast::default()
     }
 
     /// One optimizer update, all its micro-batches included. `step` counts from 0.
@@ -175,6 +191,22 @@ impl Schedule {
             unit: "samples".to_owned(),
         }
     }
+}
+
+/// What a prepared phase will need; what is not known is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Forecast {
+    /// Trainable numbers of the model.
+    pub parameters: Option<u64>,
+    /// Tokens or samples (as [`Schedule::unit`] says) that one step consumes.
+    pub units_per_step: Option<u64>,
+    /// Tokens or samples after which the data, or the source of it that is gone through fastest, has
+    /// been seen once.
+    pub units_per_pass: Option<u64>,
+    /// The most bytes of memory that the phase holds at one time while it steps: weights,
+    /// gradients, optimizer, activations and data.
+    pub memory_bytes: Option<u64>,
 }
 
 /// A metric of [`Trainer::evaluate`] and which end of it is better.

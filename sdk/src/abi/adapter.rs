@@ -110,7 +110,11 @@ impl<T: Trainer> Phase for Adapter<T> {
     fn prepare(&mut self, given: RVec<RawArtifact>) -> RResult<RString, Fault> {
         let result = guard("prepare", || {
             let trainer = T::prepare(self.config()?, &artifacts_from_raw(given)?, &self.cx)?;
-            let reply = json!({ "schedule": trainer.schedule(), "facts": trainer.facts() });
+            let reply = json!({
+                "schedule": trainer.schedule(),
+                "facts": trainer.facts(),
+                "forecast": trainer.forecast(),
+            });
             self.stage = Stage::Ready(trainer);
             Ok(reply.to_string().into())
         });
