@@ -111,6 +111,17 @@ impl PretrainData {
         self.streams.iter().map(|stream| &stream.report).collect()
     }
 
+    /// Memory that the tokens take; those of a cache are mapped, and take what the system can spare.
+    pub fn memory_bytes(&self) -> usize {
+        self.streams.iter().map(|s| s.train.memory_bytes() + s.val.memory_bytes()).sum()
+    }
+
+    /// Tokens after which the source that is gone through fastest has been seen once.
+    pub fn tokens_per_pass(&self) -> u64 {
+        let of = |s: &Stream| Some(s.train.len() as f64 / self.mix.get(&s.report.name)?);
+        self.streams.iter().filter_map(of).fold(f64::INFINITY, f64::min) as u64
+    }
+
     /// How often each stream is drawn from in an evaluation, of any sum.
     fn val_weights(&self) -> Vec<f64> {
         let weight = |stream: &Stream| {

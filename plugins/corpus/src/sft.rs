@@ -9,6 +9,8 @@
 mod pool;
 mod reading;
 
+use std::collections::BTreeMap;
+
 use sdk::{Error, Generator, PhaseContext, Result, StateVisitor, Stateful};
 use tokenizer::Tokenizer;
 
@@ -107,6 +109,27 @@ impl SftData {
     /// What was read, per source in the order of their names.
     pub fn reports(&self) -> Vec<&SourceReport> {
         self.library.pools.iter().map(|pool| &pool.report).collect()
+    }
+
+    /// Memory that the conversations take.
+    pub fn memory_bytes(&self) -> usize {
+        self.library.pools.iter().map(Pool::memory_bytes).sum()
+    }
+
+    /// Tokens of windows after which the source that is gone through fastest has been seen once,
+    /// when conversations are drawn by the weights of `mix`. Without packing each takes a window.
+    pub fn tokens_per_pass(&self, mix: &BTreeMap<String, f64>) -> u64 {
+        let Library { pools, context_tokens, pack, .. } = &self.library;
+        let weighted =
+            pools.iter().filter_map(|pool| Some((&pool.report, mix.get(&pool.report.name)?)));
+        let weighted = weighted.filter(|(report, _)| report.n_train > 0);
+        let tokens_each = |report: &SourceReport| match pack {
+            true => report.train_tokens as f64 / report.n_train as f64,
+            false => *context_tokens as f64,
+        };
+        let mean: f64 = weighted.clone().map(|(report, weight)| weight * tokens_each(report)).sum();
+        let conversations = weighted.map(|(report, weight)| report.n_train as f64 / weight);
+        (conversations.fold(f64::INFINITY, f64::min) * mean) as u64
     }
 
     /// How messages become tokens.

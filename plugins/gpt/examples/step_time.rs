@@ -1,19 +1,18 @@
-//! Tokens per second and peak memory of whole optimizer steps.
+//! Tokens per second and peak memory of whole optimizer steps, for the comparison in `bench/`.
 //!
-//! `cargo run --release -p gpt --example step_time -- [threads] [shards] [dropout] [words]`, the
-//! words being any of `wide` (C384 L8 T256 B8 instead of the `dev` sizes), `recompute` (activation
-//! checkpointing) and `bf16` (mixed precision).
+//! `cargo run --release -p gpt --example step_time -- --size dev|prod [--dropout P] [--threads N]
+//! [--seconds S] [--bf16] [--recompute]`
 //!
-//! Sets glibc's thresholds as the host does, so that freed pages stay with the process.
+//! Prints one line of JSON: the tokens per second of each step, the loss, the share of the machine's
+//! f32 peak (MFU) at the median, and the most memory that the process held. Sets glibc's thresholds as
+//! the host does, so that freed pages stay with the process.
 
 use std::time::Instant;
 
-use candle_core::{DType, Device, Tensor};
+use corpus::Batch;
 use gpt::config::{ModelConfig, TrainingConfig};
-use gpt::model::{Gpt, Mode, Training};
-use sdk::Generator;
-use sdk_numerics::ops::{Compute, Keys};
-use sdk_numerics::{AdamW, Gradients, Workers};
+use gpt::learner::Learner;
+use sdk::{DType, DeviceContext, Generator, PhaseContext};
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 unsafe extern "C" {
@@ -21,91 +20,80 @@ unsafe extern "C" {
 }
 
 fn main() -> sdk::Result<()> {
-    let arg = |i: usize, default: f64| {
-        std::env::args().nth(i).and_then(|a| a.parse().ok()).unwrap_or(default)
+    keep_pages();
+    let dropout = number("--dropout", 0.0);
+    let threads = number("--threads", 2.0) as usize;
+    let seconds = number("--seconds", 10.0);
+    let (model, n) = sizes(text("--size").as_deref() == Some("prod"), dropout);
+    let amp_dtype = says("--bf16").then_some(DType::Bf16);
+    let device = DeviceContext { threads, amp_dtype, ..DeviceContext::default() };
+    let cx = PhaseContext::detached("pretrain", 42, device);
+    let training = TrainingConfig {
+        base_lr: 3e-4,
+        warmup_steps: 0,
+        activation_checkpointing: says("--recompute"),
+        ..TrainingConfig::default()
     };
-    let (threads, shards, p) = (arg(1, 2.0) as usize, arg(2, 2.0) as usize, arg(3, 0.1));
+    let mut learner = Learner::new(&model, &training, &cx)?;
+    let mut data = Generator::new(42, "data");
+    let t = model.context;
+    let mut batch = || {
+        let stream: Vec<u32> = (0..n * (t + 1)).map(|_| data.below(256) as u32).collect();
+        let rows = || stream.chunks_exact(t + 1);
+        Batch {
+            ids: rows().flat_map(|row| row[..t].to_vec()).collect(),
+            targets: rows().flat_map(|row| row[1..].to_vec()).collect(),
+            n,
+            t,
+            valid_tokens: n * t,
+        }
+    };
+    for step in 0..3 {
+        learner.step(step, &[batch()])?;
+    }
+    let (begin, mut rates, mut mfu, mut loss) = (Instant::now(), Vec::new(), Vec::new(), 0.0);
+    while begin.elapsed().as_secs_f64() < seconds || rates.len() < 3 {
+        let batch = [batch()];
+        let start = Instant::now();
+        let report = learner.step(3 + rates.len() as u64, &batch)?;
+        rates.push(((n * t) as f64 / start.elapsed().as_secs_f64()).round());
+        mfu.extend(report.metrics.iter().filter(|(name, _)| name == "mfu").map(|(_, mfu)| *mfu));
+        loss = report.loss;
+    }
+    mfu.sort_by(f64::total_cmp);
+    report(&rates, mfu[mfu.len() / 2], loss);
+    Ok(())
+}
+
+/// The model, and sequences of a step: the profile `dev`, and a production run's sizes.
+fn sizes(is_prod: bool, dropout: f64) -> (ModelConfig, usize) {
+    if is_prod {
+        let model = ModelConfig { vocab: 16_000, context: 256, dropout, ..ModelConfig::default() };
+        return (ModelConfig { width: 384, n_layers: 8, n_heads: 6, d_ff: 1152, ..model }, 8);
+    }
+    let model = ModelConfig { vocab: 256, context: 128, dropout, ..ModelConfig::default() };
+    (ModelConfig { width: 256, n_layers: 4, n_heads: 4, d_ff: 512, ..model }, 16)
+}
+
+fn says(flag: &str) -> bool {
+    std::env::args().any(|arg| arg == flag)
+}
+
+fn text(flag: &str) -> Option<String> {
+    std::env::args().skip_while(|arg| arg != flag).nth(1)
+}
+
+fn number(flag: &str, default: f64) -> f64 {
+    text(flag).and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn keep_pages() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: both options take any positive size; M_MMAP_THRESHOLD is -3, M_TRIM_THRESHOLD -1.
     unsafe {
         mallopt(-3, 1 << 30);
         mallopt(-1, i32::MAX);
     }
-    if std::env::var_os("CANDLE_NUM_THREADS").is_none() {
-        // SAFETY: no other thread runs yet.
-        unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
-    }
-
-    let says = |word: &str| std::env::args().any(|arg| arg == word);
-    let (config, batch) = sizes(says("wide"), p);
-    let how = Training {
-        compute: if says("bf16") { Compute::Bf16 } else { Compute::Own },
-        recomputes_blocks: says("recompute"),
-    };
-    let training = TrainingConfig::default();
-    let t = config.context;
-    let mut init = Generator::new(42, "model init");
-    let gpt = Gpt::new(&config, &mut init, &Device::Cpu, DType::F32)?.with_training(how);
-    let mut optimizer = AdamW::new(gpt.params(), training.adamw()).threads(threads);
-    let mut gradients = Gradients::new(gpt.params());
-    let workers = Workers::new(threads);
-    let mut data = Generator::new(42, "data");
-    let mut noise = Generator::new(42, "dropout");
-
-    let mut step = || -> sdk::Result<f64> {
-        gradients.zero();
-        let rows = batch / shards;
-        let cut: Vec<(Vec<u32>, u64)> = (0..shards)
-            .map(|_| {
-                let ids = (0..rows * (t + 1)).map(|_| data.below(64) as u32).collect();
-                (ids, noise.next_u64())
-            })
-            .collect();
-        let loss = workers.gradients(gpt.params(), cut, &mut gradients, |(ids, seed)| {
-            let run = || {
-                let ids = Tensor::from_vec(ids, (rows, t + 1), &Device::Cpu)?;
-                let (x, y) = (ids.narrow(1, 0, t)?, ids.narrow(1, 1, t)?);
-                let mut keys = Keys::new(seed);
-                let (sum, _) = gpt.loss_sum(&x, &y, None, &mut Mode::Train(&mut keys))?;
-                sum / (batch * t) as f64
-            };
-            run().map_err(sdk_numerics::error)
-        })?;
-        gradients.clip(training.grad_clip);
-        optimizer.step(gpt.params(), &gradients, 3e-4)?;
-        Ok(loss)
-    };
-    let mut loss = step()?;
-    step()?;
-    let mut rates = Vec::new();
-    for _ in 0..10 {
-        let start = Instant::now();
-        for _ in 0..3 {
-            loss = step()?;
-        }
-        rates.push((3 * batch * t) as f64 / start.elapsed().as_secs_f64());
-    }
-    rates.sort_by(f64::total_cmp);
-    let flops = rates[rates.len() / 2] * config.flops_per_token();
-    report(&rates, loss, flops / workers.peak_flops());
-    Ok(())
-}
-
-/// The model, and sequences of a step.
-fn sizes(is_wide: bool, dropout: f64) -> (ModelConfig, usize) {
-    if is_wide {
-        return (ModelConfig { context: 256, dropout, ..ModelConfig::default() }, 8);
-    }
-    let config = ModelConfig {
-        context: 128,
-        width: 256,
-        n_layers: 4,
-        n_heads: 4,
-        d_ff: 512,
-        dropout,
-        ..ModelConfig::default()
-    };
-    (config, 16)
 }
 
 /// The most memory that this process held at once, in MiB; 0 where Linux doesn't tell.
@@ -117,11 +105,10 @@ fn peak_mib() -> usize {
 }
 
 #[expect(clippy::print_stdout, reason = "the result of this program")]
-fn report(rates: &[f64], loss: f64, mfu: f64) {
-    let (low, median, high) = (rates[0], rates[rates.len() / 2], rates[rates.len() - 1]);
-    let peak = peak_mib();
-    println!(
-        "tokens/s: median {median:.0}, from {low:.0} to {high:.0}; loss {loss:.4}; \
-         MFU {mfu:.2}; peak memory {peak} MiB"
-    );
+fn report(rates: &[f64], mfu: f64, loss: f64) {
+    let peak_mib = peak_mib();
+    let report = serde_json::json!({
+        "tokens_per_s": rates, "mfu": mfu, "loss": loss, "peak_mib": peak_mib,
+    });
+    println!("{report}");
 }

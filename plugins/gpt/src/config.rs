@@ -7,6 +7,7 @@
 
 mod best;
 mod generation;
+pub mod history;
 mod model;
 mod training;
 

@@ -1,17 +1,21 @@
 //! One optimizer step of the GPT, and its evaluation: what pretraining and fine-tuning share.
 //!
 //! Legend: B sequences of a micro-batch, T context. A step is some micro-batches; each is cut into
-//! one shard a thread. Every loss is divided by the valid tokens of the whole step, so the sum of
-//! the shards' gradients is the gradient of the step's mean loss, however it was cut.
+//! one part a thread. Every loss is divided by the valid tokens of the whole step, so the sum of
+//! the parts' gradients is the gradient of the step's mean loss, however it was cut.
+//!
+//! On the CPU the passes are written out (`engine`); elsewhere they are candle's, on its tape.
 
 use std::time::Instant;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use sdk::{Error, Generator, PhaseContext, Result, StateVisitor, Stateful, StepReport};
 use sdk_numerics::ops::{Compute, Keys};
 use sdk_numerics::{AdamW, Gradients, WarmupCosine, Workers, error};
+use sdk_transformer::product::Precision;
 
 use crate::config::{ModelConfig, TrainingConfig};
+use crate::engine::Engine;
 use crate::model::{Gpt, Mode, Training};
 use corpus::{Batch, IGNORE};
 
@@ -25,6 +29,10 @@ pub struct Learner {
     grad_clip: Option<f64>,
     dropout: Generator,
     workers: Workers,
+    /// The CPU's passes; none where candle's tape does the work.
+    engine: Option<Engine>,
+    /// The same in f32, where `engine` is not: mixed precision is for training only.
+    evaluator: Option<Engine>,
     device: Device,
     flops_per_token: f64,
     /// What the machine's products reach, in operations per second.
@@ -51,10 +59,14 @@ impl Learner {
             compute: Compute::of(cx.device().amp_dtype)?,
             recomputes_blocks: training.activation_checkpointing,
         };
+        let workers = Workers::new(cx.device().threads);
+        let engine = engine(model, how, &device, dtype, workers.threads());
+        let in_f32 = || Engine::new(model, workers.threads(), Precision::F32, false);
+        let is_mixed = engine.is_some() && how.compute == Compute::Bf16;
+        let evaluator = is_mixed.then(in_f32);
         let flops_per_token = model.flops_per_token();
         let model = Gpt::new(model, &mut cx.generator("model init"), &device, dtype)?;
         let model = model.with_training(how);
-        let workers = Workers::new(cx.device().threads);
         Ok(Self {
             optimizer: AdamW::new(model.params(), training.adamw()).threads(workers.threads()),
             gradients: Gradients::new(model.params()),
@@ -64,6 +76,8 @@ impl Learner {
             peak_flops: workers.peak_flops(),
             flops_per_token,
             workers,
+            engine,
+            evaluator,
             device,
             model,
         })
@@ -77,12 +91,11 @@ impl Learner {
     pub fn step(&mut self, step: u64, micro_batches: &[Batch]) -> Result<StepReport> {
         let begin = Instant::now();
         let lr = self.schedule.lr(step);
-        // A step without anything to learn has a loss of 0, and not of 0 / 0.
         let valid_tokens: usize = micro_batches.iter().map(|batch| batch.valid_tokens).sum();
-        let valid_tokens = valid_tokens.max(1);
         // A step without targets has the loss 0 and no gradient; a mean of nothing would be NaN.
         let valid_tokens = valid_tokens.max(1);
         self.gradients.zero();
+        self.engine.iter_mut().for_each(Engine::weights_changed);
         let mut loss = 0.0;
         for batch in micro_batches {
             loss += self.accumulate(batch, valid_tokens)?;
@@ -108,6 +121,11 @@ impl Learner {
 
     /// Adds the gradients of one micro-batch; returns its part of the step's mean loss.
     fn accumulate(&mut self, batch: &Batch, valid_tokens: usize) -> Result<f64> {
+        if let Some(engine) = &mut self.engine {
+            let seeds: Vec<u64> = (0..batch.n).map(|_| self.dropout.next_u64()).collect();
+            let (params, gradients) = (self.model.params(), &mut self.gradients);
+            return engine.learn(params, batch, &seeds, valid_tokens, &self.workers, gradients);
+        }
         let shards: Vec<(Batch, u64)> = shards(batch, self.workers.threads())
             .into_iter()
             .map(|shard| (shard, self.dropout.next_u64()))
@@ -125,21 +143,27 @@ impl Learner {
     ///
     /// # Errors
     /// As [`Learner::step`]; also when the run was asked to stop.
-    pub fn evaluate(&self, batches: &[Batch], cx: &PhaseContext) -> Result<Option<f64>> {
+    pub fn evaluate(&mut self, batches: &[Batch], cx: &PhaseContext) -> Result<Option<f64>> {
+        let engines = self.engine.iter_mut().chain(&mut self.evaluator);
+        engines.for_each(Engine::weights_changed);
         let (mut total, mut valid_tokens) = (0.0, 0);
         for batch in batches {
             cx.check_cancelled()?;
-            let shards = shards(batch, self.workers.threads());
-            let sums = self.on_threads(shards, |shard| {
-                let (sum, n) = loss_sum(&self.model, &self.device, &shard, &mut Mode::Eval)?;
-                Ok((f64::from(sum.to_scalar::<f32>().map_err(error)?), n))
-            })?;
-            for (sum, n) in sums {
-                total += sum;
-                valid_tokens += n;
-            }
+            total += self.sum_of_losses(batch)?;
+            valid_tokens += batch.valid_tokens;
         }
         Ok((valid_tokens > 0).then(|| total / valid_tokens as f64))
+    }
+
+    fn sum_of_losses(&mut self, batch: &Batch) -> Result<f64> {
+        if let Some(engine) = self.evaluator.as_mut().or(self.engine.as_mut()) {
+            return engine.loss(self.model.params(), batch);
+        }
+        let sums = self.on_threads(shards(batch, self.workers.threads()), |shard| {
+            let (sum, _) = loss_sum(&self.model, &self.device, &shard, &mut Mode::Eval)?;
+            Ok(f64::from(sum.to_scalar::<f32>().map_err(error)?))
+        })?;
+        Ok(sums.into_iter().sum())
     }
 
     /// Runs `work` on every item, one thread an item, and returns the results in order.
@@ -164,10 +188,41 @@ impl Learner {
         })
     }
 
+    /// Its threads and the precision of its products: what its memory depends on besides the sizes.
+    pub fn on_what(&self) -> (usize, Precision) {
+        let is_mixed = self.evaluator.is_some();
+        (self.threads(), if is_mixed { Precision::Bf16 } else { Precision::F32 })
+    }
+
     /// Threads that this learner keeps busy.
     pub fn threads(&self) -> usize {
         self.workers.threads()
     }
+}
+
+/// The CPU's passes, where it is the CPU that computes, in a precision that it multiplies in.
+fn engine(
+    model: &ModelConfig,
+    how: Training,
+    device: &Device,
+    dtype: DType,
+    threads: usize,
+) -> Option<Engine> {
+    let precision = match how.compute {
+        Compute::Own => Precision::F32,
+        Compute::Bf16 => Precision::Bf16,
+    };
+    if !device.is_cpu() || dtype != DType::F32 {
+        return None;
+    }
+    if !precision.is_native() {
+        log::warn!(
+            "this CPU has no products of bfloat16 (AVX-512 BF16): they are emulated, which is \
+             slower than float32"
+        );
+        return None;
+    }
+    Some(Engine::new(model, threads, precision, how.recomputes_blocks))
 }
 
 fn loss_sum(

@@ -2,7 +2,9 @@
 //! in and out.
 
 pub mod config;
+mod engine;
 pub mod export;
+pub mod forecast;
 pub mod generation;
 pub mod handover;
 pub mod import;

@@ -4,16 +4,16 @@
 //! those of what was handed on.
 
 use corpus::{Batch, PretrainData, PretrainDataConfig};
-use gpt::config::{BestMetric, GenerationConfig, ModelConfig, TrainingConfig};
+use gpt::config::{BestMetric, GenerationConfig, ModelConfig, TrainingConfig, history};
 use gpt::generation::GptGenerator;
 use gpt::handover::{Handover, Promised};
 use gpt::learner::Learner;
 use gpt::start::{Start, tokenizer_state, train_tokenizer, warn_of_unused_rows};
-use gpt::{export, import, log_reports, loss_metrics, within};
+use gpt::{export, forecast, import, log_reports, loss_metrics, within};
 use schemars::JsonSchema;
 use sdk::{
-    Artifact, Artifacts, DType, Error, Evaluation, ExportRequest, Metrics, PhaseContext, Result,
-    Schedule, StateVisitor, Stateful, StepReport, TextGenerator, Trainer,
+    Artifact, Artifacts, Change, DType, Error, Evaluation, ExportRequest, Forecast, Metrics,
+    PhaseContext, Result, Schedule, StateVisitor, Stateful, StepReport, TextGenerator, Trainer,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -84,6 +84,10 @@ impl Trainer for Pretrain {
     const AMP_DTYPES: &'static [DType] = &[DType::Bf16];
     const BUILD_FACTS: &'static [(&'static str, &'static str)] = &[("candle", gpt::CANDLE_VERSION)];
 
+    fn changes() -> Vec<Change> {
+        history::pretrain()
+    }
+
     fn check(config: &Config, given: &Artifacts) -> Vec<Error> {
         let mut faults = config.start(given).check();
         faults.extend(within("training", config.training.check()));
@@ -126,6 +130,16 @@ impl Trainer for Pretrain {
         facts.insert("parameters".to_owned(), self.config.model.parameter_count().into());
         facts.insert("train_tokens".to_owned(), tokens.into());
         facts
+    }
+
+    fn forecast(&self) -> Forecast {
+        let data = forecast::Data {
+            memory_bytes: self.data.memory_bytes(),
+            held_back: &[&self.held_back],
+            tokens_per_pass: self.data.tokens_per_pass(),
+        };
+        let Config { model, training, .. } = &self.config;
+        forecast::forecast(model, training, &data, self.learner.on_what())
     }
 
     fn step(&mut self, step: u64, _: &PhaseContext) -> Result<StepReport> {

@@ -6,16 +6,16 @@
 use corpus::chat::check_template;
 use corpus::world::World;
 use corpus::{Batch, ChatSource, PretrainData, SftData, SftDataConfig};
-use gpt::config::{BestMetric, GenerationConfig, ModelConfig, TrainingConfig};
+use gpt::config::{BestMetric, GenerationConfig, ModelConfig, TrainingConfig, history};
 use gpt::generation::GptGenerator;
 use gpt::handover::{Handover, Promised};
 use gpt::learner::Learner;
 use gpt::start::{Start, tokenizer_state, warn_of_unused_rows};
-use gpt::{export, generation, import, log_reports, loss_metrics, within};
+use gpt::{export, forecast, generation, import, log_reports, loss_metrics, within};
 use schemars::JsonSchema;
 use sdk::{
-    Artifact, Artifacts, DType, Error, Evaluation, ExportRequest, Metrics, PhaseContext, Result,
-    Schedule, StateVisitor, Stateful, StepReport, TextGenerator, Trainer,
+    Artifact, Artifacts, Change, DType, Error, Evaluation, ExportRequest, Forecast, Metrics,
+    PhaseContext, Result, Schedule, StateVisitor, Stateful, StepReport, TextGenerator, Trainer,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -181,6 +181,10 @@ impl Trainer for Sft {
     const AMP_DTYPES: &'static [DType] = &[DType::Bf16];
     const BUILD_FACTS: &'static [(&'static str, &'static str)] = &[("candle", gpt::CANDLE_VERSION)];
 
+    fn changes() -> Vec<Change> {
+        history::sft()
+    }
+
     fn check(config: &Config, given: &Artifacts) -> Vec<Error> {
         let mut faults = config.start(given).check();
         if let Some(training) = config.tokenizer.as_ref().and_then(TokenizerConfig::training) {
@@ -241,6 +245,17 @@ impl Trainer for Sft {
         facts.insert("parameters".to_owned(), self.handover.model.parameter_count().into());
         facts.insert("conversations".to_owned(), conversations.into());
         facts
+    }
+
+    fn forecast(&self) -> Forecast {
+        let HeldBack { conversations, texts, .. } = &self.held_back;
+        let data = forecast::Data {
+            memory_bytes: self.data.memory_bytes(),
+            held_back: &[conversations, texts],
+            tokens_per_pass: self.data.tokens_per_pass(&self.config.data.mix),
+        };
+        let (model, training) = (&self.handover.model, &self.config.training);
+        forecast::forecast(model, training, &data, self.learner.on_what())
     }
 
     fn step(&mut self, step: u64, _: &PhaseContext) -> Result<StepReport> {

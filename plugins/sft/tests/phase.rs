@@ -104,13 +104,13 @@ fn both_losses_are_measured_on_as_many_batches() {
 
     let model: ModelConfig = serde_json::from_value(section["model"].clone()).unwrap();
     let training: TrainingConfig = serde_json::from_value(training).unwrap();
-    let learner = Learner::new(&model, &training, &cx()).unwrap();
+    let mut learner = Learner::new(&model, &training, &cx()).unwrap();
     let chats: SftDataConfig = serde_json::from_value(section["data"].clone()).unwrap();
     let texts: PretrainDataConfig = chats.pretrain_val.clone().unwrap();
     let byte = Tokenizer::byte();
     let chats = SftData::open(&chats, &byte, 16, &cx()).unwrap();
     let texts = PretrainData::open(&texts, &byte, 16, &cx()).unwrap();
-    let loss = |batches: Vec<Batch>| learner.evaluate(&batches, &cx()).unwrap().unwrap();
+    let mut loss = |batches: Vec<Batch>| learner.evaluate(&batches, &cx()).unwrap().unwrap();
     let (sft, pretrain) = (loss(chats.eval_batches(3, 2)), loss(texts.eval_batches(3, 2)));
     assert_eq!((metrics["sft_loss"], metrics["pretrain_loss"]), (sft, pretrain));
     assert!((metrics["weighted_loss"] - (0.25 * pretrain + 0.75 * sft)).abs() < 1e-12);

@@ -45,11 +45,11 @@ pub enum TokenizerConfig {
         #[serde(default)]
         model: TrainModel,
         /// How many tokens the vocabulary has, the four special ones included.
-        #[schemars(range(min = 261, max = 1_000_000))]
+        #[schemars(range(min = 261, max = 1_000_000), extend("x-unit" = "tokens"))]
         vocab_size: usize,
         /// How often a pair must occur to be merged (`bpe` only).
         #[serde(default = "default_min_frequency")]
-        #[schemars(range(min = 1))]
+        #[schemars(range(min = 1), extend("x-unit" = "occurrences"))]
         min_frequency: u64,
     },
 }

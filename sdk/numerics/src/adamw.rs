@@ -9,8 +9,8 @@ use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Tensor, Var};
 use sdk::{Error, Result, StateVisitor, Stateful, TensorHandle};
 
 use crate::gradients::{Gradients, balanced};
-use crate::ops::kernels::{AdamStep, adamw};
 use crate::params::{ParamKind, Params};
+use sdk_transformer::kernels::{AdamStep, adamw};
 
 /// Settings of [`AdamW`]; the learning rate comes with each step.
 #[derive(Clone, Copy, Debug, PartialEq)]

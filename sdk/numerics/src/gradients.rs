@@ -8,9 +8,9 @@ use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor};
 use sdk::{Error, Result};
 
-use crate::ops::kernels::{add_assign, sum_of_squares};
 use crate::params::Params;
 use crate::sink::{Buffers, Ids};
+use sdk_transformer::kernels::{add_assign, sum_of_squares};
 
 /// Accumulated gradients of all parameters, in the order of the parameters.
 ///

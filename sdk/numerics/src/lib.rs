@@ -47,7 +47,7 @@ pub use device::{device, from_candle_dtype, to_candle_dtype};
 pub use gradients::Gradients;
 pub use handle::{export, export_copy, import};
 pub use parallel::Workers;
-pub use params::{Init, ParamKind, Params};
+pub use params::{Init, ParamKind, Params, Values};
 pub use schedule::WarmupCosine;
 
 /// Turns a candle error into the SDK's, with code `numerics`.

@@ -59,9 +59,60 @@ impl Workers {
         if shards.is_empty() {
             return Ok(0.0);
         }
-        let runs = deal(shards, self.threads);
+        let ids = into.ids.clone();
+        self.on_threads(deal(shards, self.threads), params, into, |run, buffers| {
+            sink::install(ids.clone(), buffers);
+            let done = catch_unwind(AssertUnwindSafe(|| run_shards(params, run, &loss)));
+            let buffers = sink::take().unwrap_or_default();
+            (buffers, done.unwrap_or_else(|payload| Err(from_panic(payload))))
+        })
+    }
+
+    /// As [`Workers::gradients`], for passes that are written out instead of taped: `pass` takes a
+    /// shard through the model, adds to the gradients (one buffer for each parameter, in their
+    /// order) and returns its part of the loss. Each thread has one of `workers` to itself, with
+    /// the memory that it keeps from pass to pass.
+    ///
+    /// # Errors
+    /// What `pass` returns, and a panic of it.
+    pub fn passes<W, S, F>(
+        &self,
+        params: &Params,
+        workers: &mut [W],
+        shards: Vec<S>,
+        into: &mut Gradients,
+        pass: F,
+    ) -> Result<f64>
+    where
+        W: Send,
+        S: Send,
+        F: Fn(&mut W, S, &mut [Vec<f32>]) -> Result<f64> + Sync,
+    {
+        if shards.is_empty() {
+            return Ok(0.0);
+        }
+        let runs = deal(shards, self.threads.min(workers.len()));
+        let jobs = runs.into_iter().zip(workers).collect();
+        self.on_threads(jobs, params, into, |(run, worker): (Vec<S>, &mut W), mut buffers| {
+            let done = catch_unwind(AssertUnwindSafe(|| {
+                run.into_iter().map(|shard| pass(worker, shard, &mut buffers.values)).sum()
+            }));
+            buffers.seen.fill(true);
+            (buffers, done.unwrap_or_else(|payload| Err(from_panic(payload))))
+        })
+    }
+
+    /// Runs each job on a thread of its own with buffers of its own, and adds those up in the order
+    /// of the jobs.
+    fn on_threads<J: Send>(
+        &self,
+        jobs: Vec<J>,
+        params: &Params,
+        into: &mut Gradients,
+        work: impl Fn(J, Buffers) -> (Buffers, Result<f64>) + Sync,
+    ) -> Result<f64> {
         let mut buffers = vec![std::mem::take(&mut into.buffers)];
-        for _ in 1..runs.len() {
+        for _ in 1..jobs.len() {
             buffers.push(into.spare.pop().map_or_else(
                 || Buffers::new(params.iter().map(|(_, _, var)| var.elem_count())),
                 |mut spare| {
@@ -70,23 +121,16 @@ impl Workers {
                 },
             ));
         }
-        let ids = &into.ids;
-        let work = |run, buffers| {
-            sink::install(ids.clone(), buffers);
-            let done = catch_unwind(AssertUnwindSafe(|| run_shards(params, run, &loss)));
-            let buffers = sink::take().unwrap_or_default();
-            (buffers, done.unwrap_or_else(|payload| Err(from_panic(payload))))
-        };
-        let mut jobs = runs.into_iter().zip(buffers);
+        let mut jobs = jobs.into_iter().zip(buffers);
         let done: Vec<(Buffers, Result<f64>)> = std::thread::scope(|scope| {
             let first = jobs.next();
             let others: Vec<_> = jobs
-                .map(|(run, buffers)| {
+                .map(|(job, buffers)| {
                     let work = &work;
-                    scope.spawn(move || work(run, buffers))
+                    scope.spawn(move || work(job, buffers))
                 })
                 .collect();
-            let first = first.map(|(run, buffers)| work(run, buffers));
+            let first = first.map(|(job, buffers)| work(job, buffers));
             let others = others.into_iter().map(|handle| {
                 // `work` catches the panics of the loss; only its own would arrive here.
                 handle.join().unwrap_or_else(|p| (Buffers::default(), Err(from_panic(p))))

@@ -11,6 +11,7 @@ use sdk::{Error, Generator, Result, StateVisitor, Stateful, TensorHandle};
 use crate::device::from_candle_dtype;
 use crate::error;
 use crate::handle::{export_copy, import};
+use crate::ops::View;
 
 /// What a parameter is for; decides whether it decays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +161,17 @@ impl Params {
         self.dtype
     }
 
+    /// The values of all parameters where they lie, for passes that are written out.
+    ///
+    /// # Errors
+    /// When they are not f32 on the CPU.
+    pub fn values(&self) -> Result<Values<'_>> {
+        let views = self.list.iter().map(|param| View::of(param.var.as_tensor()));
+        views.collect::<Option<Vec<_>>>().map(Values).ok_or_else(|| {
+            Error::new("params::values", "only f32 parameters on the CPU can be read in place")
+        })
+    }
+
     /// Copies of all parameters by name, for an artifact.
     ///
     /// # Errors
@@ -191,6 +203,16 @@ impl Params {
                 .help("load weights that were trained with the same model settings"));
         }
         self.list.iter().try_for_each(|p| assign(p, &tensors[&p.name]))
+    }
+}
+
+/// The parameters' values, borrowed: no update can happen meanwhile.
+pub struct Values<'a>(Vec<View<'a>>);
+
+impl Values<'_> {
+    /// One slice for each parameter, in order of declaration.
+    pub fn slices(&self) -> Vec<&[f32]> {
+        self.0.iter().map(View::slice).collect()
     }
 }
 

@@ -55,6 +55,14 @@ impl Tokens {
         }
     }
 
+    /// Memory that they take; mapped ones take what the system can spare.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Memory(tokens) => size_of_val(&**tokens),
+            Self::Mapped(_) => 0,
+        }
+    }
+
     /// `n` tokens from `start` on, over the bounds of shards.
     ///
     /// # Panics

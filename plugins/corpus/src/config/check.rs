@@ -107,7 +107,9 @@ fn check_mix(
     }
     let sum: f64 = mix.values().sum();
     if faults.is_empty() && (sum - 1.0).abs() > SUM_TOLERANCE {
-        let message = format!("the parts of the mix must sum to 1, but sum to {sum}");
+        // Ten digits tell any slip; the last ones are those of the addition.
+        let shown = (sum * 1e10).round() / 1e10;
+        let message = format!("the parts of the mix must sum to 1, but sum to {shown}");
         faults.push(Error::new("data::mix_sum", message).at("data.mix"));
     }
     faults

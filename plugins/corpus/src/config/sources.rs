@@ -11,7 +11,7 @@ pub enum TextSource {
     World {
         /// How many stories to train on; a tenth as many are held back.
         #[serde(default = "default_documents")]
-        #[schemars(range(min = 10, max = 10_000_000))]
+        #[schemars(range(min = 10, max = 10_000_000), extend("x-unit" = "documents"))]
         documents: u64,
     },
     /// Text files, in UTF-8.
@@ -32,7 +32,7 @@ pub enum ChatSource {
     World {
         /// How many dialogues to train on; a tenth as many are held back.
         #[serde(default = "default_documents")]
-        #[schemars(range(min = 10, max = 10_000_000))]
+        #[schemars(range(min = 10, max = 10_000_000), extend("x-unit" = "documents"))]
         documents: u64,
     },
     /// Files with one JSON object per line, or one JSON list of objects.
@@ -136,7 +136,7 @@ pub struct TextFiles {
     pub documents: TextDocuments,
     /// The part of the documents that is held back.
     #[serde(default = "default_val_fraction")]
-    #[schemars(range(min = 0.0, max = 0.9))]
+    #[schemars(range(min = 0.0, max = 0.9), extend("x-unit" = "part of 1"))]
     pub val_fraction: f64,
     /// Which of the documents are held back.
     #[serde(default)]
@@ -158,7 +158,7 @@ pub struct TextRecords {
     pub field: Option<String>,
     /// The part of the documents that is held back.
     #[serde(default = "default_val_fraction")]
-    #[schemars(range(min = 0.0, max = 0.9))]
+    #[schemars(range(min = 0.0, max = 0.9), extend("x-unit" = "part of 1"))]
     pub val_fraction: f64,
     /// Which of the documents are held back.
     #[serde(default)]
@@ -179,7 +179,7 @@ pub struct ChatRecords {
     pub form: ChatForm,
     /// The part of the conversations that is held back.
     #[serde(default = "default_val_fraction")]
-    #[schemars(range(min = 0.0, max = 0.9))]
+    #[schemars(range(min = 0.0, max = 0.9), extend("x-unit" = "part of 1"))]
     pub val_fraction: f64,
     /// Which of the conversations are held back.
     #[serde(default)]
@@ -220,15 +220,15 @@ pub struct HubTexts {
     pub documents: HubDocuments,
     /// Read no more documents than this; files behind them are not fetched.
     #[serde(default)]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-unit" = "documents"))]
     pub max_documents: Option<u64>,
     /// Stop when the training split has this many tokens; files behind them are not fetched.
     #[serde(default)]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-unit" = "tokens"))]
     pub max_tokens: Option<u64>,
     /// The part of the documents that is held back.
     #[serde(default = "default_val_fraction")]
-    #[schemars(range(min = 0.0, max = 0.9))]
+    #[schemars(range(min = 0.0, max = 0.9), extend("x-unit" = "part of 1"))]
     pub val_fraction: f64,
     /// Which of the documents are held back.
     #[serde(default)]
@@ -262,11 +262,11 @@ pub struct HubChats {
     pub form: ChatForm,
     /// Read no more records than this; files behind them are not fetched.
     #[serde(default)]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-unit" = "documents"))]
     pub max_documents: Option<u64>,
     /// The part of the conversations that is held back.
     #[serde(default = "default_val_fraction")]
-    #[schemars(range(min = 0.0, max = 0.9))]
+    #[schemars(range(min = 0.0, max = 0.9), extend("x-unit" = "part of 1"))]
     pub val_fraction: f64,
     /// Which of the conversations are held back.
     #[serde(default)]

@@ -98,6 +98,14 @@ impl Pool {
         self.indexes(split).len()
     }
 
+    /// Memory that it takes.
+    pub(super) fn memory_bytes(&self) -> usize {
+        size_of_val(&*self.tokens)
+            + size_of_val(&*self.ends)
+            + size_of_val(&*self.train)
+            + size_of_val(&*self.val)
+    }
+
     fn indexes(&self, split: Split) -> &[u32] {
         match split {
             Split::Train => &self.train,

@@ -59,7 +59,8 @@ pub(super) fn check_weights(
 ) -> Option<Error> {
     let message = match (metric, weights) {
         (Some(BestMetric::Weighted), None) => {
-            "`best_metric: weighted` needs `best_metric_weights`".to_owned()
+            let message = "`best_metric: weighted` needs `best_metric_weights`";
+            return Some(Error::new("config::best_metric", message).at("best_metric"));
         }
         (Some(BestMetric::Weighted), Some(weights)) => {
             let (a, b) = (weights.pretrain_val_loss, weights.sft_val_loss);

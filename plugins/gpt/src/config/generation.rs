@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GenerationConfig {
-    /// Tokens at most.
-    #[schemars(range(min = 1))]
+    /// How many tokens a text may have at most, the prompt not counted.
+    #[schemars(range(min = 1), extend("x-unit" = "tokens"))]
     pub max_new_tokens: usize,
     /// Divides the logits; 0 takes the likeliest token each time.
     #[schemars(range(min = 0.0))]
     pub temperature: f64,
     /// Draw from so many likeliest tokens only; `null` or 0 from all.
+    #[schemars(extend("x-unit" = "tokens"))]
     pub top_k: Option<usize>,
     /// Draw from the smallest set of likeliest tokens whose probabilities sum to this; `null` from
     /// all.

@@ -10,30 +10,30 @@ use serde::{Deserialize, Serialize};
 pub struct ModelConfig {
     /// Vocabulary size: ids are below it.
     #[serde(rename = "V")]
-    #[schemars(range(min = 1, max = 1_000_000))]
+    #[schemars(range(min = 1, max = 1_000_000), extend("x-unit" = "tokens"))]
     pub vocab: usize,
     /// Longest context, in tokens.
     #[serde(rename = "T")]
-    #[schemars(range(min = 1, max = 65_536))]
+    #[schemars(range(min = 1, max = 65_536), extend("x-unit" = "tokens"))]
     pub context: usize,
     /// Width of the residual stream; a multiple of `H`.
     #[serde(rename = "C")]
-    #[schemars(range(min = 2, max = 65_536))]
+    #[schemars(range(min = 2, max = 65_536), extend("x-unit" = "channels"))]
     pub width: usize,
     /// Number of layers.
     #[serde(rename = "L")]
-    #[schemars(range(min = 1, max = 1024))]
+    #[schemars(range(min = 1, max = 1024), extend("x-unit" = "layers"))]
     pub n_layers: usize,
     /// Number of attention heads; each has `C / H` channels, an even number.
     #[serde(rename = "H")]
-    #[schemars(range(min = 1, max = 1024))]
+    #[schemars(range(min = 1, max = 1024), extend("x-unit" = "heads"))]
     pub n_heads: usize,
     /// Width inside of the feed-forward layers.
-    #[schemars(range(min = 1, max = 262_144))]
+    #[schemars(range(min = 1, max = 262_144), extend("x-unit" = "channels"))]
     pub d_ff: usize,
     /// Probability of dropping an element: of embeddings, attention probabilities, attention
     /// output and feed-forward output.
-    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1))]
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1, "x-unit" = "probability"))]
     pub dropout: f64,
     /// Base of the rotary position angles.
     #[schemars(extend("exclusiveMinimum" = 0))]

@@ -14,42 +14,43 @@ use super::best::{BestMetric, BestMetricWeights, OWN_LOSS, check_weights};
 pub struct TrainingConfig {
     /// Sequences of a micro-batch.
     #[serde(rename = "micro_B")]
-    #[schemars(range(min = 1, max = 65_536))]
+    #[schemars(range(min = 1, max = 65_536), extend("x-unit" = "sequences"))]
     pub micro_batch: usize,
-    /// Micro-batches of an optimizer step.
-    #[schemars(range(min = 1, max = 65_536))]
+    /// Micro-batches of an optimizer step; their gradients are added.
+    #[schemars(range(min = 1, max = 65_536), extend("x-unit" = "micro-batches"))]
     pub accum_steps: usize,
     /// Optimizer steps of the whole phase.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-unit" = "steps"))]
     pub total_steps: u64,
     /// Evaluate after every so many steps.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-unit" = "steps"))]
     pub eval_every: u64,
     /// Batches of an evaluation.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-unit" = "batches"))]
     pub eval_steps: usize,
     /// Batches of an evaluation, in place of `eval_steps`.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-unit" = "batches"))]
     pub eval_batches: Option<usize>,
     /// Sequences of an evaluation batch; as `micro_B` when left out.
     #[serde(rename = "micro_B_eval")]
-    #[schemars(range(min = 1, max = 65_536))]
+    #[schemars(range(min = 1, max = 65_536), extend("x-unit" = "sequences"))]
     pub micro_batch_eval: Option<usize>,
     /// Report metrics after every so many steps.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-unit" = "steps"))]
     pub log_every: u64,
     /// Write a checkpoint after every so many steps.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-unit" = "steps"))]
     pub ckpt_every: u64,
     /// Learning rate at the end of warmup.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub base_lr: f64,
     /// Steps over which the learning rate rises from 0; at most `total_steps`.
+    #[schemars(extend("x-unit" = "steps"))]
     pub warmup_steps: u64,
     /// Learning rate at the end of the phase; at most `base_lr`.
     #[schemars(range(min = 0.0))]
     pub min_lr: f64,
-    /// Decoupled weight decay.
+    /// Decoupled weight decay: a step shrinks each weight by this times the learning rate.
     #[schemars(range(min = 0.0))]
     pub weight_decay: f64,
     /// Decay rates of AdamW's two moments, each below 1.

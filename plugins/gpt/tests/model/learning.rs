@@ -86,7 +86,7 @@ fn a_learner_goes_on_where_it_was_saved() {
 fn an_evaluation_in_between_changes_nothing() {
     let (mut measured, mut plain) = (learner(None, false).unwrap(), learner(None, false).unwrap());
     for step in 0..4 {
-        let loss = || measured.evaluate(&[batch(9), batch(step)], &cx(None)).unwrap().unwrap();
+        let mut loss = || measured.evaluate(&[batch(9), batch(step)], &cx(None)).unwrap().unwrap();
         assert_eq!(loss(), loss());
         let batches = [batch(step), batch(step + 10)];
         let got = measured.step(u64::from(step), &batches).unwrap();
@@ -156,8 +156,8 @@ fn decay_goes_by_kind_and_not_by_name() {
 fn mixed_precision_is_for_training_only_and_keeps_weights_in_f32() {
     let (mut plain, mut mixed) =
         (learner(None, false).unwrap(), learner(Some(DType::Bf16), false).unwrap());
-    let loss = |learner: &Learner| learner.evaluate(&[batch(5)], &cx(None)).unwrap().unwrap();
-    assert_eq!(loss(&plain), loss(&mixed));
+    let loss = |learner: &mut Learner| learner.evaluate(&[batch(5)], &cx(None)).unwrap().unwrap();
+    assert_eq!(loss(&mut plain), loss(&mut mixed));
     let (want, got) = (train(&mut plain), train(&mut mixed));
     for (a, b) in got.iter().zip(&want) {
         assert!(a.loss != b.loss && (a.loss / b.loss - 1.0).abs() < 5e-3, "{a:?} {b:?}");

@@ -172,7 +172,7 @@ fn a_micro_batch_without_targets_changes_nothing() {
     let want = without.step(0, std::slice::from_ref(&some)).unwrap();
     assert_eq!((got.loss, grad_norm(&got)), (want.loss, grad_norm(&want)));
     assert_eq!(weights(&mut with), weights(&mut without));
-    let mean = |batches: &[Batch]| with.evaluate(batches, &cx()).unwrap();
+    let mut mean = |batches: &[Batch]| with.evaluate(batches, &cx()).unwrap();
     assert_eq!(mean(&[some.clone(), none.clone()]), mean(&[some]));
     assert_eq!(mean(&[none]), None);
 }

@@ -1,8 +1,9 @@
 //! Causal self-attention of several heads, from the fused projection to the merged heads.
 
 use candle_core::{D, Device, Result, Tensor, bail};
+use sdk_transformer::mask::Mask;
 
-use super::dropout::{Mask, check};
+use super::dropout::check;
 use super::fused_attention::{Attention, Sizes};
 use super::{Compute, Rope, dropout, fused, rope, softmax};
 

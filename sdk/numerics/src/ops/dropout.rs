@@ -6,52 +6,17 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 
+use sdk_transformer::mask::{Mask, key};
+
 use super::{View, fill, fused, kernels, slice};
 
-/// The elements that survive, for probability `p` of being dropped: those whose hash of
-/// (key, index) is not below `p · 2³²`, scaled by `1 / (1 − p)`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Mask {
-    key: [u32; 2],
-    threshold: u32,
-    scale: f32,
-}
-
-impl Mask {
-    pub(crate) fn new(p: f64, key: u64) -> Self {
-        // Two words of splitmix64, so that neighbouring keys have nothing in common.
-        let key = splitmix64(key);
-        let threshold = (p * 4_294_967_296.0) as u32;
-        Self { key: [key as u32, (key >> 32) as u32], threshold, scale: (1.0 / (1.0 - p)) as f32 }
-    }
-
-    /// 0, or the scale, of element `start + i`. Indexes wrap at 2³²; tensors here are smaller.
-    ///
-    /// The hash is `lowbias32` (Wellons 2018) with one word of the key before and one inside.
-    #[inline(always)]
-    pub(crate) fn factor(self, start: u64, i: u32) -> f32 {
-        let mut h = (start as u32).wrapping_add(i) ^ self.key[0];
-        h = (h ^ (h >> 16)).wrapping_mul(0x7feb_352d);
-        h = (h ^ (h >> 15)).wrapping_add(self.key[1]).wrapping_mul(0x846c_a68b);
-        h ^= h >> 16;
-        if h >= self.threshold { self.scale } else { 0.0 }
-    }
-
-    /// The factors of a whole tensor, for the composed path.
-    pub(crate) fn tensor(self, like: &Tensor) -> Result<Tensor> {
-        let n = like.elem_count();
-        let factors: Vec<f32> = (0..n).map(|i| self.factor(0, i as u32)).collect();
-        Tensor::from_vec(factors, like.shape(), &candle_core::Device::Cpu)?
-            .to_dtype(like.dtype())?
-            .to_device(like.device())
-    }
-}
-
-fn splitmix64(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
+/// The factors of a whole tensor, for the composed path.
+fn factors(mask: Mask, like: &Tensor) -> Result<Tensor> {
+    let n = like.elem_count();
+    let factors: Vec<f32> = (0..n).map(|i| mask.factor(0, i as u32)).collect();
+    Tensor::from_vec(factors, like.shape(), &candle_core::Device::Cpu)?
+        .to_dtype(like.dtype())?
+        .to_device(like.device())
 }
 
 /// Hands out the dropout keys of one forward pass, in the order of the calls.
@@ -78,13 +43,13 @@ pub struct Keys {
 impl Keys {
     /// The keys that belong to `seed`.
     pub fn new(seed: u64) -> Self {
-        Self { seed: splitmix64(seed), used: 0 }
+        Self { seed, used: 0 }
     }
 
     /// The next key.
     pub fn next_key(&mut self) -> u64 {
         self.used += 1;
-        splitmix64(self.seed ^ self.used.wrapping_mul(0xd134_2543_de82_ef95))
+        key(self.seed, self.used)
     }
 }
 
@@ -120,7 +85,7 @@ pub fn dropout(x: &Tensor, p: f64, key: u64) -> Result<Tensor> {
     if fused(&[x]) {
         return x.contiguous()?.apply_op1(Dropout(mask));
     }
-    x.mul(&mask.tensor(x)?)
+    x.mul(&factors(mask, x)?)
 }
 
 /// `residual + dropout(x, p, key)` in one pass.

@@ -7,8 +7,8 @@
 use std::sync::OnceLock;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use sdk_transformer::mask::Mask;
 
-use super::dropout::Mask;
 use super::product::{Mat, add_product};
 use super::{Compute, Rope, View, fill, kernels, slice};
 

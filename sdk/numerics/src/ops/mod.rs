@@ -18,15 +18,15 @@ mod compute;
 mod dropout;
 mod embedding;
 mod fused_attention;
-pub(crate) mod kernels;
 mod linear;
 mod loss;
 mod norm;
-mod product;
 mod recompute;
 mod rope;
 mod softmax;
 mod swiglu;
+
+pub(crate) use sdk_transformer::{kernels, product};
 
 pub use attention::{attention_probs, causal_attention};
 pub use compute::Compute;

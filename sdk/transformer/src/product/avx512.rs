@@ -1,0 +1,118 @@
+//! Tiles of a matrix product in AVX-512: f32, and bfloat16 pairs that are added up in f32.
+//!
+//! A tile is [`ROWS`] × [`COLUMNS`] of the result, held in registers while the inner extent is
+//! walked. The left factor is read where it lies (its rows are contiguous along the inner extent),
+//! or packed `[inner][ROWS]`; the right one is always packed `[inner][COLUMNS]`. In bfloat16 one
+//! element of either is a pair of neighbours along the inner extent, in 32 bits: `vdpbf16ps`
+//! multiplies both and adds them.
+
+use std::arch::x86_64::*;
+
+/// Rows of a tile.
+pub(super) const ROWS: usize = 12;
+/// Columns of a tile.
+pub(super) const COLUMNS: usize = 32;
+
+/// Where a tile's left factor lies, in elements of 32 bits.
+#[derive(Clone, Copy)]
+pub(super) struct Left {
+    pub(super) start: *const f32,
+    /// From one row to the next.
+    pub(super) row: usize,
+    /// Whether it is packed: then an element of the inner extent is `ROWS` behind the one before.
+    pub(super) is_packed: bool,
+}
+
+/// A tile of the result: its place, the elements between rows, and how much of it there is.
+#[derive(Clone, Copy)]
+pub(super) struct Tile {
+    pub(super) start: *mut f32,
+    pub(super) stride: usize,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+}
+
+/// The lanes below `n`.
+#[inline(always)]
+fn lanes(n: usize) -> __mmask16 {
+    if n >= 16 { 0xffff } else { (1u16 << n) - 1 }
+}
+
+/// Walks the inner extent: at each element the right factor's two vectors, and each row's element.
+///
+/// A macro, so that the sums stay in registers up to the end: a function can be inlined into one
+/// with other features only at the compiler's discretion.
+macro_rules! walk {
+    ($inner:expr, $left:expr, $right:expr, $tile:expr, $add:expr, $two:expr, $one:expr, $sum:expr) => {{
+        let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
+        let mut b = $right;
+        if $left.is_packed {
+            let mut a = $left.start;
+            for _ in 0..$inner {
+                let (b0, b1) = ($two(b), $two(b.add(16)));
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    let x = $one(a.add(i));
+                    *sum = [$sum(sum[0], x, b0), $sum(sum[1], x, b1)];
+                }
+                a = a.add(ROWS);
+                b = b.add(COLUMNS);
+            }
+        } else {
+            // Rows beyond the last repeat it; their sums are not stored.
+            let rows: [*const f32; ROWS] =
+                std::array::from_fn(|i| $left.start.add(i.min($tile.rows - 1) * $left.row));
+            for q in 0..$inner {
+                let (b0, b1) = ($two(b), $two(b.add(16)));
+                for (sum, row) in sums.iter_mut().zip(rows) {
+                    let x = $one(row.add(q));
+                    *sum = [$sum(sum[0], x, b0), $sum(sum[1], x, b1)];
+                }
+                b = b.add(COLUMNS);
+            }
+        }
+        let (low, high) = (lanes($tile.columns), lanes($tile.columns.saturating_sub(16)));
+        for (i, [mut first, mut second]) in sums.into_iter().enumerate() {
+            if i < $tile.rows {
+                let to = $tile.start.add(i * $tile.stride);
+                if $add {
+                    let there = _mm512_maskz_loadu_ps(high, to.wrapping_add(16));
+                    first = _mm512_add_ps(first, _mm512_maskz_loadu_ps(low, to));
+                    second = _mm512_add_ps(second, there);
+                }
+                _mm512_mask_storeu_ps(to, low, first);
+                _mm512_mask_storeu_ps(to.wrapping_add(16), high, second);
+            }
+        }
+    }};
+}
+
+/// `tile` (+)= `left` · `right` in f32.
+///
+/// # Safety
+/// The machine has AVX-512 F. `left` holds `tile.rows` rows of `inner` elements (packed: `inner` ×
+/// [`ROWS`]), `right` `inner` × [`COLUMNS`], and the tile may be written, with `add` also read.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn tile_f32(inner: usize, left: Left, right: *const f32, tile: Tile, add: bool) {
+    // SAFETY: both read what the caller promises.
+    let two = |p| unsafe { _mm512_loadu_ps(p) };
+    // SAFETY: as above.
+    let one = |p: *const f32| unsafe { _mm512_set1_ps(*p) };
+    let sum = |sum, a, b| _mm512_fmadd_ps(a, b, sum);
+    // SAFETY: the caller's promise.
+    unsafe { walk!(inner, left, right, tile, add, two, one, sum) }
+}
+
+/// `tile` (+)= `left` · `right` of pairs of bfloat16, added up in f32.
+///
+/// # Safety
+/// As [`tile_f32`], and the machine has AVX-512 BF16; `inner` counts pairs.
+#[target_feature(enable = "avx512f,avx512bf16")]
+pub(super) unsafe fn tile_bf16(inner: usize, left: Left, right: *const f32, tile: Tile, add: bool) {
+    // SAFETY: the caller's promise; the vector types are 512 bits of anything.
+    let two = |p| -> __m512bh { unsafe { std::mem::transmute(_mm512_loadu_ps(p)) } };
+    // SAFETY: as above.
+    let one = |p: *const f32| -> __m512bh { unsafe { std::mem::transmute(_mm512_set1_ps(*p)) } };
+    let sum = |sum, a, b| _mm512_dpbf16_ps(sum, a, b);
+    // SAFETY: as above.
+    unsafe { walk!(inner, left, right, tile, add, two, one, sum) }
+}
