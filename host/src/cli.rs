@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::override_args::Overrides;
 use crate::progress::Progress;
 
 /// Trains models with plugins: one binary, many trainers, exact resume
@@ -27,9 +28,9 @@ pub enum Command {
     /// See which plugins there are
     #[command(subcommand)]
     Plugins(Plugins),
-    /// Check a configuration without running it
+    /// Check, resolve, explain, compare and migrate configurations
     #[command(subcommand)]
-    Config(Config),
+    Config(Box<Config>),
     /// Generate text from a trained run
     Generate(Box<Generate>),
     /// Talk with a trained run
@@ -50,9 +51,9 @@ pub struct Selection {
     /// The phase of a file that does not say it
     #[arg(long, value_name = "PHASE")]
     pub phase: Option<String>,
-    /// Override a setting; may be given many times, later ones win
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
+    /// Overrides, with and without `--set`.
+    #[command(flatten)]
+    pub overrides: Overrides,
     /// Seed of all random numbers
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Shared settings")]
     pub seed: Option<String>,
@@ -77,16 +78,13 @@ pub struct Selection {
     /// Start from what a run handed on, from a checkpoint, or from a file with weights
     #[arg(long, value_name = "RUN|PATH", help_heading = "Shared settings")]
     pub init_from: Option<String>,
-    /// Overrides as KEY=VALUE, by dotted path: `PHASE.training.base_lr=1e-3`
-    #[arg(value_name = "KEY=VALUE")]
-    pub overrides: Vec<String>,
 }
 
 /// `host run`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A plugin's keys: host plugins inspect NAME. Exit codes: 0 done, 1 failed, \
-2 usage or configuration error, 75 stopped on request after a checkpoint (go on with --resume)."
+    after_help = "All keys: host config schema --format markdown; a plugin's: host plugins inspect NAME; \
+where a value comes from: host config explain KEY. Exit codes: 0 done, 1 failed, 2 usage or configuration error, 75 stopped on request after a checkpoint (go on with --resume)."
 )]
 pub struct Run {
     /// What to run.
@@ -101,6 +99,15 @@ pub struct Run {
         default_missing_value = "last"
     )]
     pub resume: Option<String>,
+    /// Do everything up to the first step and show the plan; write no run
+    #[arg(long, conflicts_with_all = ["resume", "list_profiles"])]
+    pub dry_run: bool,
+    /// With `--dry-run`: time a few steps of each phase and forecast the run's time
+    #[arg(long, requires = "dry_run")]
+    pub estimate: bool,
+    /// With `--dry-run`: the plan as JSON
+    #[arg(long, requires = "dry_run")]
+    pub json: bool,
     /// How to show progress
     #[arg(long, value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,
@@ -151,7 +158,87 @@ pub enum Plugins {
 #[derive(Debug, Subcommand)]
 pub enum Config {
     /// Report everything that is wrong with a configuration
-    Validate(Selection),
+    Validate {
+        /// What to check.
+        #[command(flatten)]
+        selection: Selection,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print every setting, resolved
+    Resolve {
+        /// What to resolve.
+        #[command(flatten)]
+        selection: Selection,
+        /// The format to print
+        #[arg(long, value_enum, default_value_t = SettingsFormat::Json)]
+        format: SettingsFormat,
+    },
+    /// Show every layer that gave a setting a value, and which one counts
+    Explain {
+        /// A setting or a section by dotted path: `global.seed`, `PHASE.training.base_lr`
+        key: String,
+        /// What to explain it in.
+        #[command(flatten)]
+        selection: Selection,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the settings in which two profiles, files or runs differ
+    Diff {
+        /// A profile, a file, or a run
+        a: String,
+        /// Another
+        b: String,
+        /// The phase of a file that does not say it; the other side's if not given
+        #[arg(long, value_name = "PHASE")]
+        phase: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the schema of configuration files: all keys with types, defaults and ranges
+    Schema {
+        /// Only what a file may hold that this selects: one phase, a profile's or a file's phases
+        #[command(flatten)]
+        selection: Selection,
+        /// JSON Schema for editors and checkers, or a page to read
+        #[arg(long, value_enum, default_value_t = SchemaFormat::Json)]
+        format: SchemaFormat,
+    },
+    /// Bring an old file into today's form, and show what changes
+    Migrate {
+        /// The file
+        file: PathBuf,
+        /// The phase of a file that does not say it
+        #[arg(long, value_name = "PHASE")]
+        phase: Option<String>,
+        /// Write the file; the old one stays beside it with `.bak` behind its name
+        #[arg(long)]
+        write: bool,
+    },
+}
+
+/// Formats of resolved settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SettingsFormat {
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+    /// TOML
+    Toml,
+}
+
+/// Formats of a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaFormat {
+    /// JSON Schema, draft 2020-12
+    Json,
+    /// Markdown
+    Markdown,
 }
 
 /// Which finished phase: shared by all commands that use what a run trained.

@@ -11,6 +11,7 @@ pub mod commands;
 pub mod config;
 pub mod events;
 pub mod memory;
+mod override_args;
 pub mod progress;
 pub mod registry;
 pub mod run;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compares this project with PyTorch, transformers and the gguf package. See README.md.
+# Compares this project with PyTorch, transformers, the gguf package and jsonschema. See README.md.
 #
 #   tests/peers/run.sh
 #
@@ -22,7 +22,7 @@ else
 fi
 
 python=$venv/bin/python
-if ! "$python" -c 'import gguf, torch, transformers' 2>/dev/null; then
+if ! "$python" -c 'import gguf, jsonschema, torch, transformers' 2>/dev/null; then
     python3 -m venv "$venv"
     "$python" -m pip install --quiet --requirement "$here/requirements.txt"
 fi
@@ -43,6 +43,9 @@ target=${CARGO_TARGET_DIR:-$root/target}
 case " ${cargo_arguments[*]} " in *" --release "*) target+=/release ;; *) target+=/debug ;; esac
 host=$target/host
 encode=$target/examples/encode
+
+say "the exported schema, by jsonschema and check-jsonschema"
+"$python" "$here/schema_check.py" "$host" "$root/configs"
 
 say "logits and loss against PyTorch, and 200 steps of training"
 "$target/examples/trace" "$here/../../README.md" "$work/trace" 200

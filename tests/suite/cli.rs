@@ -22,7 +22,7 @@ fn help_and_version_need_no_plugin() {
       run       Run a profile or a configuration file: one phase, or a pipeline of phases
       profiles  See which profiles there are
       plugins   See which plugins there are
-      config    Check a configuration without running it
+      config    Check, resolve, explain, compare and migrate configurations
       generate  Generate text from a trained run
       chat      Talk with a trained run
       export    Write a trained run's weights in the formats of other tools
@@ -57,6 +57,15 @@ fn help_and_version_need_no_plugin() {
 
           --resume[=<RUN>]
               Go on with a run: `last` (the default), `auto`, a run's name, or its directory
+
+          --dry-run
+              Do everything up to the first step and show the plan; write no run
+
+          --estimate
+              With `--dry-run`: time a few steps of each phase and forecast the run's time
+
+          --json
+              With `--dry-run`: the plan as JSON
 
           --progress <PROGRESS>
               How to show progress
@@ -101,8 +110,9 @@ fn help_and_version_need_no_plugin() {
           --init-from <RUN|PATH>
               Start from what a run handed on, from a checkpoint, or from a file with weights
 
-    A plugin's keys: host plugins inspect NAME. Exit codes: 0 done, 1 failed, 2 usage or configuration
-    error, 75 stopped on request after a checkpoint (go on with --resume).
+    All keys: host config schema --format markdown; a plugin's: host plugins inspect NAME; where a value
+    comes from: host config explain KEY. Exit codes: 0 done, 1 failed, 2 usage or configuration error,
+    75 stopped on request after a checkpoint (go on with --resume).
     ");
 }
 
@@ -269,16 +279,14 @@ fn profiles_are_listed_by_group_with_what_they_do() {
         "dtype": "float32",
         "amp_dtype": null,
         "deterministic": false,
-        "threads": [THREADS],
+        "threads": null,
         "output_dir": "runs",
         "run_name": null,
         "max_steps": null,
         "keep_checkpoints": 3,
         "init_from": null
       },
-      "phases": [
-        "linreg"
-      ],
+      "phases": ["linreg"],
       "linreg": {
         "total_steps": 700,
         "learning_rate": 0.1

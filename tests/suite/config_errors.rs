@@ -156,7 +156,7 @@ fn a_value_of_the_wrong_type() {
     assert_snapshot!(refused("[stress]\nmode = 'panic'\n", &[]), @"
     exit: 2
     ----- stderr
-    error: expected one of `none`, `panic_in_check`, `panic_in_promises`, `panic_in_prepare`, `panic_in_schedule`, `panic_in_step`, `panic_in_evaluate`, `panic_in_state`, `panic_in_artifacts`, `panic_in_drop`, `error_in_prepare`, `error_in_step`, `nan_in_step`, `slow_prepare`, `talk`, found string `panic`
+    error: expected one of `none`, `panic_in_check`, `panic_in_promises`, `panic_in_prepare`, `panic_in_schedule`, `panic_in_step`, `panic_in_evaluate`, `panic_in_state`, `panic_in_artifacts`, `panic_in_drop`, `error_in_prepare`, `error_in_step`, `nan_in_step`, `slow_prepare`, `slow_evaluate`, `talk`, found string `panic`
      --> run.toml:2:8
       |
     2 | mode = 'panic'
@@ -239,11 +239,12 @@ fn a_file_that_can_not_be_parsed() {
     assert_snapshot!(refused("[stress\ntotal_steps = 3\n", &[]), @"
     exit: 2
     ----- stderr
-    error: `run.toml` cannot be read: unclosed table, expected `]`
+    error: `run.toml` cannot be read: the name of a table is not closed
      --> run.toml:1:8
       |
     1 | [stress
       |        ^
+    help: write `[stress]`
 
     error: 1 configuration error; nothing was started
     ");
@@ -251,11 +252,12 @@ fn a_file_that_can_not_be_parsed() {
     assert_snapshot!(project.host(["run", "--config", "run.json"]), @r#"
     exit: 2
     ----- stderr
-    error: `run.json` cannot be read: trailing comma
-     --> run.json:1:33
+    error: `run.json` cannot be read: nothing follows this comma
+     --> run.json:1:31
       |
     1 | { "stress": { "total_steps": 3, } }
-      |                                 ^
+      |                               ^
+    help: remove it: JSON takes no comma at the end
 
     error: 1 configuration error; nothing was started
     "#);
@@ -263,11 +265,12 @@ fn a_file_that_can_not_be_parsed() {
     assert_snapshot!(project.host(["run", "--config", "run.yaml"]), @"
     exit: 2
     ----- stderr
-    error: `run.yaml` cannot be read: while parsing a block mapping, did not find expected key
+    error: `run.yaml` cannot be read: the line begins in another column than those it belongs to
      --> run.yaml:3:2
       |
     3 |  total: 4
-      |  ^
+      |  ^^^^^^^^
+    help: begin it in column 1 or 3, as the lines above
 
     error: 1 configuration error; nothing was started
     ");
@@ -310,7 +313,7 @@ fn overrides_with_typos() {
     error: unknown key `sterss` in `stress`
       --> override 2: sterss.total_steps=3
       = key: stress.sterss
-    help: known keys: `mode`, `at_step`, `total_steps`, `step_ms`, `state_values`
+    help: did you mean section `stress`?
 
     error: 5 configuration errors; nothing was started
     ");
@@ -410,9 +413,12 @@ fn phases_that_nobody_registers() {
     exit: 2
     ----- stderr
     error: missing key `phases`: the order of `stress`, `linreg` is not stated
-      --> run.toml
+     --> run.toml:2:2
+      |
+    2 | [linreg]
+      |  ^^^^^^
       = key: phases
-    help: add the list `phases` with the order, for example ["stress", "linreg"]
+    help: write `phases = ["stress", "linreg"]` at the top, in the order to run
 
     error: 1 configuration error; nothing was started
     "#);

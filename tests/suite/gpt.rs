@@ -516,7 +516,7 @@ fn tokenizer_model_and_data_must_agree_before_anything_starts() {
     assert_snapshot!(output(&["sft.data.chat_template={% for m in messages %}"]), @"
     exit: 2
     ----- stderr
-    error: the value of override `sft.data.chat_template` is not JSON: key must be a string
+    error: the value of override `sft.data.chat_template` is not JSON: a key needs quotes
       --> override 1: sft.data.chat_template={% for m in messages %}
     help: write lists, mappings and quoted texts as JSON, for example `[0.9, 0.95]`
 
@@ -527,7 +527,7 @@ fn tokenizer_model_and_data_must_agree_before_anything_starts() {
     ----- stderr
     error: `best_metric: weighted` needs `best_metric_weights`
       --> override 1: sft.training.best_metric=weighted
-      = key: sft.training.best_metric_weights
+      = key: sft.training.best_metric
 
     error: `val/weighted_loss` is not measured without `data.pretrain_val`
       --> override 1: sft.training.best_metric=weighted

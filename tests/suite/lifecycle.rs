@@ -277,17 +277,20 @@ fn settings_are_kept_with_their_origins() {
         "at_step": 2,
         "total_steps": 3,
         "step_ms": 0,
-        "state_values": 6
+        "state_values": 6,
+        "schema_version": 1
       },
       "first": {
         "total_steps": 100,
         "learning_rate": 0.2,
-        "phase": "linreg"
+        "phase": "linreg",
+        "schema_version": 1
       },
       "second": {
         "total_steps": 50,
         "learning_rate": 0.1,
-        "phase": "linreg"
+        "phase": "linreg",
+        "schema_version": 1
       }
     }
     "#);
@@ -306,20 +309,26 @@ fn settings_are_kept_with_their_origins() {
         "keep_checkpoints": "environment HOST_KEEP_CHECKPOINTS",
         "init_from": "default of the host"
       },
+      "phases": "file configs/pipeline-three.toml",
       "stress": {
         "mode": "default of plugin stress",
         "at_step": "default of plugin stress",
         "total_steps": "file configs/pipeline-three.toml:10",
         "step_ms": "default of plugin stress",
-        "state_values": "file configs/pipeline-three.toml:11"
+        "state_values": "file configs/pipeline-three.toml:11",
+        "schema_version": "default of plugin stress"
       },
       "first": {
         "total_steps": "file configs/pipeline-three.toml:15",
-        "learning_rate": "override 1"
+        "learning_rate": "override 1",
+        "phase": "file configs/pipeline-three.toml",
+        "schema_version": "default of plugin linreg"
       },
       "second": {
         "total_steps": "file configs/pipeline-three.toml:19",
-        "learning_rate": "default of plugin linreg"
+        "learning_rate": "default of plugin linreg",
+        "phase": "file configs/pipeline-three.toml",
+        "schema_version": "default of plugin linreg"
       }
     }
     "#);

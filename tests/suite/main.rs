@@ -11,6 +11,33 @@ mod plugins;
 /// What is wrong in a configuration is said before anything starts.
 mod config_errors;
 
+/// What is wrong between settings that are right by themselves.
+mod cross_fields;
+
+/// `host config`: resolved, explained and compared.
+mod config_commands;
+
+/// The schema that editors and the reference page are made from.
+mod schema;
+
+/// Every setting of the host's own has an effect.
+mod settings;
+
+/// Old files in today's form.
+mod migrate;
+
+/// The files of the systems that this one replaces.
+mod seed;
+
+/// The mistakes that everybody makes, and how fast they are answered.
+mod mistakes;
+
+/// Input that nobody means well with.
+mod hostile;
+
+/// The plan before a run.
+mod dry_run;
+
 /// A run from its start to its end, and every way in which it may fail.
 mod lifecycle;
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use insta::assert_snapshot;
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::{Project, third_party};
 
 #[test]
@@ -186,6 +186,34 @@ fn a_section_with_a_key_of_the_hosts() {
     ");
 }
 
+/// As a property, in a definition, by a pattern, by the names allowed; `anything` takes it as a name
+/// of the user's choice.
+#[test]
+fn keys_of_the_hosts_are_refused_however_they_are_said() {
+    let project = Project::new();
+    let greedy = third_party("greedy");
+    let inspected = |schema: &Value| {
+        let mut command = project.command(["plugins", "inspect"]);
+        command.arg(&greedy).env("GREEDY_SCHEMA", schema.to_string());
+        project.spawn(command).finish()
+    };
+    let claims = [
+        ("seed", json!({"properties": {"seed": {"type": "integer"}}})),
+        ("device", json!({"properties": {"model": {"properties": {"device": {}}}}})),
+        ("dtype", json!({"$defs": {"Model": {"properties": {"dtype": {}}}}})),
+        ("amp_dtype", json!({"patternProperties": {"^amp_": {"type": "string"}}})),
+        ("deterministic", json!({"propertyNames": {"enum": ["lr", "deterministic"]}})),
+        ("seed", json!({"if": {"required": ["lr"]}, "then": {"required": ["seed"]}})),
+    ];
+    for (key, schema) in claims {
+        let refused = inspected(&schema).expect(1).stderr;
+        let reason =
+            format!("the section of phase `greedy` has a key `{key}`, which belongs to `global`");
+        assert!(refused.contains(&reason), "{schema}: {refused}");
+    }
+    inspected(&json!({"properties": {"anything": {"additionalProperties": {}}}})).expect(0);
+}
+
 #[test]
 fn the_same_plugin_twice() {
     let project = Project::new().plugins(&["linreg"]);
@@ -265,8 +293,8 @@ fn a_plugin_looked_at_by_name_and_by_file() {
 
     phase linreg
       keys, with defaults:
-        total_steps = 200  Optimizer updates.
-        learning_rate = 0.1  Learning rate.
+        total_steps = 200  Optimizer updates (integer, at least 1)
+        learning_rate = 0.1  Learning rate (number, 0 to 1)
     ");
     let file = project.plugin_path().join("liblinreg.so");
     let by_file = project.host(["plugins", "inspect", file.to_str().unwrap()]).expect(0);

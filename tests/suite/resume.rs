@@ -55,6 +55,28 @@ fn assert_same(found: &BTreeMap<String, Vec<u8>>, expected: &BTreeMap<String, Ve
     }
 }
 
+/// Whichever of its evaluations is stopped, it comes first when the run goes on.
+#[test]
+fn an_evaluation_that_is_stopped_is_made_up_for() {
+    const SLOW: &str = "[stress]\nmode = 'slow_evaluate'\ntotal_steps = 5\n";
+    let expected = straight(SLOW);
+    let project = project(SLOW);
+    let mut running = project.start(["run", "--config", "run.toml"]);
+    for _ in 0..3 {
+        running.wait_for("measuring");
+        running.signal("INT");
+        running.finish().expect(75);
+        running = project.start(["run", "--config", "run.toml", "--resume"]);
+    }
+    running.finish().expect(0);
+    let run = project.last_run();
+    assert_same(&results(&run), &expected);
+    let metrics = read_lines(&run.join("metrics.jsonl"));
+    let sizes = metrics.iter().filter(|line| line.get("val/size").is_some());
+    let steps: Vec<u64> = sizes.filter_map(|line| line["step"].as_u64()).collect();
+    assert_eq!(steps, [2, 4, 5]);
+}
+
 #[test]
 fn a_signal_stops_after_a_checkpoint_and_resume_goes_on() {
     let expected = straight(SLOW);

@@ -6,6 +6,7 @@
 //! `last` and `best` are small files that name the newest complete one and the best one.
 
 mod reader;
+mod size;
 mod tensors;
 mod writer;
 
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use reader::{Restored, newest, read};
+pub use size::{state_bytes, tensors_bytes};
 pub use tensors::{TensorFile, hash_file, read_tensors, write_tensors};
 pub use writer::{Written, recover, repoint, retain, write};
 
@@ -37,6 +39,9 @@ pub struct Manifest {
     pub step: u64,
     /// The best value so far of the metric that chooses, and the step that had it.
     pub best: Option<BestSoFar>,
+    /// Whether the evaluation that was due after this step was stopped; it comes first on resume.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub evaluation_due: bool,
     /// The other files, by name.
     pub files: BTreeMap<String, FileDigest>,
 }
@@ -76,6 +81,7 @@ impl Manifest {
             state_version: 1,
             step,
             best: None,
+            evaluation_due: false,
             files: BTreeMap::new(),
         }
     }

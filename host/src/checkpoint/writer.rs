@@ -65,7 +65,7 @@ fn fill(directory: &Path, state: &StateDict, manifest: &mut Manifest) -> io::Res
 }
 
 /// Tensors by the part of their path before the first `/`; names within a part keep the rest.
-fn by_part(state: &StateDict) -> BTreeMap<&str, Vec<(&str, &TensorHandle)>> {
+pub(super) fn by_part(state: &StateDict) -> BTreeMap<&str, Vec<(&str, &TensorHandle)>> {
     let mut parts: BTreeMap<&str, Vec<(&str, &TensorHandle)>> = BTreeMap::new();
     for (path, tensor) in &state.tensors {
         let (part, name) = path.split_once('/').unwrap_or(("tensors", path));

@@ -2,6 +2,7 @@
 
 mod chat;
 mod config;
+mod dry_run;
 mod export;
 mod generate;
 mod plugins;
@@ -14,6 +15,7 @@ mod trained;
 use std::io::Write;
 
 use crate::cli::{Cli, Command};
+use crate::config::escaped_lines;
 use crate::run::RunError;
 
 /// Exit code of a run that was stopped on request after a checkpoint (`EX_TEMPFAIL`).
@@ -31,7 +33,7 @@ pub fn dispatch(cli: Cli) -> Result<u8, RunError> {
         Command::Run(run) => run::exec(*run),
         Command::Profiles(command) => profiles::exec(command),
         Command::Plugins(command) => plugins::exec(command),
-        Command::Config(command) => config::exec(&command),
+        Command::Config(command) => config::exec(*command),
         Command::Generate(command) => generate::exec(&command),
         Command::Chat(command) => chat::exec(&command),
         Command::Export(command) => export::exec(command),
@@ -47,7 +49,7 @@ pub fn report(error: &RunError) -> u8 {
     if let Some(help) = error.help() {
         text += &format!("help: {help}\n");
     }
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    let _ = std::io::stderr().lock().write_all(escaped_lines(&text).as_bytes());
     if error.is_usage() { 2 } else { 1 }
 }
 
@@ -66,6 +68,8 @@ fn print_json(value: &serde_json::Value) -> Result<(), RunError> {
 
 /// A word to the user on standard error.
 fn note(text: &str) {
+    // Names of files and of settings are in it, and need not be harmless.
+    let text = escaped_lines(text);
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 

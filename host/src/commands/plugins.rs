@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{note, print, print_json};
 use crate::cli::Plugins;
+use crate::config::{KeyBlock, key_blocks};
 use crate::registry::{Plugin, Registry, Source};
 use crate::run::RunError;
 
@@ -85,7 +86,7 @@ fn registry_json(registry: &Registry) -> Value {
 
 fn plugin_json(plugin: &Plugin, is_whole: bool) -> Value {
     let (path, blake3) = match &plugin.source {
-        Source::Library { path, blake3 } => (Some(path), Some(blake3)),
+        Source::Library { path, blake3 } => (Some(path), blake3.hex()),
         Source::Bundled => (None, None),
     };
     let phases: Vec<Value> = plugin
@@ -140,7 +141,9 @@ fn description(plugin: &Plugin) -> String {
     let library = &plugin.library;
     let mut text = format!("{} {} — {}\n", plugin.name, plugin.version, plugin.description);
     let _ = writeln!(text, "source: {}", plugin.source);
-    if let Source::Library { blake3, .. } = &plugin.source {
+    if let Source::Library { blake3, .. } = &plugin.source
+        && let Some(blake3) = blake3.hex()
+    {
         let _ = writeln!(text, "blake3: {blake3}");
     }
     let _ = writeln!(
@@ -160,30 +163,28 @@ fn description(plugin: &Plugin) -> String {
             let _ = writeln!(text, "  carries profile: {}", profile.name);
         }
         let _ = writeln!(text, "  keys, with defaults:");
-        write_keys(&mut text, &phase.schema, &phase.schema, &phase.defaults, "");
+        for block in key_blocks(&phase.schema, &phase.defaults) {
+            write_keys(&mut text, &block);
+        }
     }
     text
 }
 
-/// One line for each key of a schema: dotted path, default, description.
-fn write_keys(text: &mut String, root: &Value, schema: &Value, defaults: &Value, prefix: &str) {
-    let schema = follow(root, schema);
-    let Some(properties) = schema["properties"].as_object() else { return };
-    for (key, property) in properties {
-        let path = format!("{prefix}{key}");
-        let target = follow(root, property);
-        let default = &defaults[key];
-        if target["properties"].is_object() {
-            write_keys(text, root, target, default, &format!("{path}."));
-            continue;
-        }
-        let about = property["description"].as_str().or(target["description"].as_str());
-        let about = about.unwrap_or_default().lines().next().unwrap_or_default();
-        let _ = writeln!(text, "    {path} = {default}  {about}");
+/// One line for each key: dotted path, default, description, what it takes.
+fn write_keys(text: &mut String, block: &KeyBlock) {
+    let kind = block.when.as_ref().map(|(key, value)| format!(" ({key}: {value})"));
+    let kind = kind.unwrap_or_default();
+    let prefix = if block.path.is_empty() { String::new() } else { format!("{}.", block.path) };
+    for key in block.keys.iter().filter(|key| !key.is_default_in_block) {
+        let default = match &key.default {
+            _ if key.is_required => " (required)".to_owned(),
+            Some(default) => format!(" = {default}"),
+            None => String::new(),
+        };
+        let facts = [&key.takes, &key.limits].into_iter().chain(&key.unit);
+        let facts: Vec<&str> = facts.map(String::as_str).filter(|fact| !fact.is_empty()).collect();
+        let facts = facts.join(", ").replace('`', "");
+        let about = key.about.trim_end_matches('.');
+        let _ = writeln!(text, "    {prefix}{}{kind}{default}  {about} ({facts})", key.name);
     }
-}
-
-fn follow<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
-    let target = schema["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
-    target.and_then(|pointer| root.pointer(pointer)).unwrap_or(schema)
 }

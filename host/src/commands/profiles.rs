@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::selection::discover;
 use super::{print, print_json};
-use crate::cli::Profiles;
+use crate::cli::{Profiles, SettingsFormat};
 use crate::config::{ProfileEntry, Request, list_profiles};
-use crate::run::{Interrupt, RunError, catalogue, compose};
+use crate::run::{RunError, catalogue};
 
 /// Groups in the order in which they are shown; all others come last.
 const GROUPS: [&str; 5] = ["smoke", "dev", "prod", "minimal", "pipeline"];
@@ -16,7 +16,10 @@ const GROUPS: [&str; 5] = ["smoke", "dev", "prod", "minimal", "pipeline"];
 pub(super) fn exec(command: Profiles) -> Result<u8, RunError> {
     match command {
         Profiles::List { phase, json } => list(phase.as_deref(), json),
-        Profiles::Show { name } => show(name),
+        Profiles::Show { name } => {
+            let request = Request { profile: Some(name), ..Request::default() };
+            super::config::resolve::show(&request, SettingsFormat::Json)
+        }
     }
 }
 
@@ -85,12 +88,4 @@ fn entry_json(entry: &ProfileEntry) -> Value {
         "resolves": entry.status.is_ok(),
         "errors": errors,
     })
-}
-
-fn show(name: String) -> Result<u8, RunError> {
-    let registry = discover();
-    let request = Request { profile: Some(name), ..Request::default() };
-    let composed = compose(&request, &registry, &Interrupt::default())?;
-    print_json(&composed.resolved_settings()["settings"])?;
-    Ok(0)
 }

@@ -7,14 +7,19 @@ use super::selection::discover;
 use super::{STOPPED, note, print};
 use crate::cli::{Run, Selection};
 use crate::progress::{self, Progress};
+use crate::registry::Registry;
 use crate::run::{
-    Interrupt, Outcome, Resume, RunError, Status, compose, find_run, run, stored_settings,
+    Interrupt, Outcome, Resume, RunError, Status, catalogue, compose, find_run, run,
+    settings_today, stored_settings,
 };
 
 pub(super) fn exec(args: Run) -> Result<u8, RunError> {
     if args.list_profiles {
         let phase = args.selection.phase;
         return super::profiles::exec(crate::cli::Profiles::List { phase, json: false });
+    }
+    if args.dry_run {
+        return super::dry_run::exec(&args);
     }
     let resume = match args.resume.as_deref() {
         None => Resume::Fresh,
@@ -24,7 +29,7 @@ pub(super) fn exec(args: Run) -> Result<u8, RunError> {
     let interrupt = Interrupt::install()?;
     let registry = discover();
     // Settings of a run that goes on without a profile come from its directory.
-    let stored = StoredSettings::of(&args.selection, &resume)?;
+    let stored = StoredSettings::of(&args.selection, &resume, &registry)?;
     let (selection, resume) = match &stored {
         Some(stored) => (&stored.selection, Resume::Run(stored.run.display().to_string())),
         None => (&args.selection, resume),
@@ -63,7 +68,11 @@ impl Drop for TemporaryFile {
 }
 
 impl StoredSettings {
-    fn of(selection: &Selection, resume: &Resume) -> Result<Option<Self>, RunError> {
+    fn of(
+        selection: &Selection,
+        resume: &Resume,
+        registry: &Registry,
+    ) -> Result<Option<Self>, RunError> {
         let Resume::Run(wanted) = resume else { return Ok(None) };
         if !selection.is_empty() {
             return Ok(None);
@@ -72,6 +81,7 @@ impl StoredSettings {
         let output_dir = selection.output_dir.clone().or(from_environment);
         let run = find_run(output_dir.as_deref().unwrap_or("runs").as_ref(), wanted)?;
         let mut settings = stored_settings(&run)?["settings"].take();
+        settings_today(&mut settings, &catalogue(registry)).map_err(RunError::Config)?;
         // How far an attempt was to go is no part of what the run is.
         if let Some(global) = settings["global"].as_object_mut() {
             global.remove("max_steps");

@@ -38,7 +38,7 @@ impl Selection {
             profile: self.profile.clone(),
             file: self.config.clone(),
             phase: self.phase.clone(),
-            overrides: self.set.iter().chain(&self.overrides).cloned().collect(),
+            overrides: self.overrides.0.clone(),
             flags: flags.collect(),
             environment: std::env::vars_os()
                 .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))

@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use crate::cli::TrainedRun;
 use crate::registry::{HostServices, PhaseClient, PhaseSpec, Registry, SharedArtifact};
-use crate::run::{PhaseDirectory, RunError, find_run, read_finished, stored_settings};
+use crate::run::{
+    PhaseDirectory, RunError, catalogue, find_run, read_finished, settings_today, stored_settings,
+};
 
 /// A finished phase that can do what is wanted of it.
 pub(super) struct Trained {
@@ -33,7 +35,9 @@ impl Trained {
         wanted: &str,
     ) -> Result<Self, RunError> {
         let run = find_run(&args.output_dir, &args.run)?;
-        let settings = &stored_settings(&run)?["settings"];
+        let mut settings = stored_settings(&run)?["settings"].take();
+        settings_today(&mut settings, &catalogue(registry)).map_err(RunError::Config)?;
+        let settings = &settings;
         let names: Vec<&str> =
             settings["phases"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         if let Some(phase) = args.phase.as_deref().filter(|phase| !names.contains(phase)) {

@@ -9,11 +9,13 @@ use jsonschema::error::ValidationErrorKind as Fault;
 use serde_json::Value;
 
 use super::document::join;
+use super::elsewhere;
 use super::error::{ConfigError, Pointer, nearest};
 use super::fault;
-use super::global;
 use super::layers::{Layered, Part};
+use super::limits::FAULTS_MAX;
 use super::schema::{Alternatives, Kind, Schema};
+use super::syntax::Format;
 
 /// Settings together with the schema they must meet and the name under which they are known.
 #[derive(Clone, Copy, Debug)]
@@ -119,34 +121,26 @@ impl<'a> Checker<'a> {
 
     /// Reports the last segment of the path as unknown among the keys of its mapping.
     fn unknown_key(&mut self, path: &[String], keys: &[&str]) {
-        let Some((key, parent)) = path.split_last() else {
+        let Some((key, parent)) = path.split_last().filter(|_| !self.is_full()) else {
             return;
         };
         let owner = dotted(self.subject.name, parent);
         let near =
             || nearest(key, keys.iter().copied()).map(|near| format!("did you mean `{near}`?"));
-        let help = self.elsewhere(key, parent).or_else(near).or_else(|| known_keys(&owner, keys));
+        let here = || elsewhere::other_kind(self.subject, key, parent);
+        let elsewhere = elsewhere::in_section(self.subject, key, parent).or_else(here);
+        let help = elsewhere.or_else(near).or_else(|| known_keys(&owner, keys));
         let message = format!("unknown key `{key}` in `{owner}`");
         self.report(path, Part::Key, "config::unknown_key", message, |error| {
             error.maybe_help(help)
         });
     }
 
-    /// Where a key that is wrong here would be right.
-    fn elsewhere(&self, key: &str, parent: &[String]) -> Option<String> {
-        let belongs = |place: String| Some(format!("`{key}` belongs under `{place}`"));
-        match Schema::new(self.subject.schema).owner_of(key) {
-            Some(owner) if owner.is_empty() => belongs(self.subject.name.to_owned()),
-            Some(owner) if owner != parent.join(".") => belongs(join(self.subject.name, &owner)),
-            _ if self.subject.name != global::NAME && global::is_key(key) => {
-                belongs(global::NAME.to_owned())
-            }
-            _ => None,
-        }
-    }
-
     /// Puts one finding of the validator into words.
     fn add(&mut self, error: &ValidationError<'_>) {
+        if self.is_full() {
+            return;
+        }
         let path = path_of(error);
         let place = Schema::new(self.subject.schema).at(&path);
         match error.kind() {
@@ -183,14 +177,48 @@ impl<'a> Checker<'a> {
     fn wrong_value(&mut self, error: &ValidationError<'_>) {
         let path = path_of(error);
         let place = Schema::new(self.subject.schema).at(&path);
-        let words = fault::words(error, &place);
-        let help = words.help.or_else(|| self.whole_list_help(&path, error.instance(), &place));
+        let words = fault::words(error, &place, self.format_at(&path));
+        let empty = self.empty_block_help(&path, error.instance(), &place);
+        let help = empty
+            .or(words.help)
+            .or_else(|| self.mapping_help(error.instance(), &place))
+            .or_else(|| self.whole_list_help(&path, error.instance(), &place));
         self.report(&path, Part::Value, words.code, words.message, |error| ConfigError {
             found: Some(words.found),
             expected: words.expected,
             help,
             ..error
         });
+    }
+
+    /// The format of the file that a value stands in.
+    fn format_at(&self, path: &[String]) -> Option<Format> {
+        match self.subject.settings.pointer(path, Part::Value)? {
+            Pointer::File(location) => Format::of(&location.file),
+            Pointer::Input(_) => None,
+        }
+    }
+
+    /// A block of YAML whose keys stand beside it instead of in it.
+    fn empty_block_help(
+        &self,
+        path: &[String],
+        found: &Value,
+        place: &Alternatives<'_>,
+    ) -> Option<String> {
+        let is_block = found.is_null() && place.names(Kind::Map);
+        (is_block && self.format_at(path) == Some(Format::Yaml)).then(|| {
+            let key = path.last().map_or(self.subject.name, String::as_str);
+            format!("nothing stands under `{key}`: indent its keys further, or leave it out")
+        })
+    }
+
+    /// What may stand in a mapping that one value stands for.
+    fn mapping_help(&self, found: &Value, place: &Alternatives<'_>) -> Option<String> {
+        let is_one = !matches!(found, Value::Object(_) | Value::Array(_) | Value::Null);
+        let keys = place.keys();
+        let is_known = is_one && place.names(Kind::Map) && !keys.is_empty();
+        is_known.then(|| known_keys(self.subject.name, &keys)).flatten()
     }
 
     /// An override of one list item reads as a mapping with a number as its key.
@@ -211,10 +239,16 @@ impl<'a> Checker<'a> {
         let mut path = parent.to_vec();
         path.push(key.to_owned());
         let expected = super::describe::expected(&Schema::new(self.subject.schema).at(&path));
-        let message = format!("missing key `{key}` in `{}`", dotted(self.subject.name, parent));
+        let owner = dotted(self.subject.name, parent);
+        let message = format!("missing key `{key}` in `{owner}`");
         self.report(&path, Part::Key, "config::missing_key", message, |error| {
-            error.expected(expected)
+            error.expected(expected).help(format!("add `{key}` under `{owner}`"))
         });
+    }
+
+    /// Whether there are more faults than anybody reads at a time.
+    fn is_full(&self) -> bool {
+        self.errors.len() >= FAULTS_MAX
     }
 
     /// Adds an error once: the walk and several branches of a schema may find the same fault.
@@ -227,7 +261,7 @@ impl<'a> Checker<'a> {
         complete: impl FnOnce(ConfigError) -> ConfigError,
     ) {
         let key = dotted(self.subject.name, path);
-        if self.errors.iter().any(|error| error.key == key) {
+        if self.is_full() || self.errors.iter().any(|error| error.key == key) {
             return;
         }
         let error =
@@ -259,7 +293,7 @@ fn known_keys(owner: &str, keys: &[&str]) -> Option<String> {
     match keys.len() {
         0 => Some(format!("`{owner}` takes no keys")),
         1..=SHOWN_MAX => {
-            Some(format!("known keys: {}", super::error::listed(keys.iter().copied())))
+            Some(format!("{}{}", elsewhere::KNOWN_KEYS, super::error::listed(keys.iter().copied())))
         }
         _ => None,
     }

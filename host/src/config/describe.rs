@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::error::listed;
+use super::printable::escaped;
 use super::schema::{Alternatives, Kind};
 
 /// A found value: `string `x``, `` `3` ``, `a list`.
@@ -10,8 +11,9 @@ pub(super) fn found(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(_) | Value::Number(_) => format!("`{value}`"),
+        Value::String(text) if text.is_empty() => "an empty string".to_owned(),
         Value::String(text) if text.chars().count() > 60 => "a long string".to_owned(),
-        Value::String(text) => format!("string `{text}`"),
+        Value::String(text) => format!("string `{}`", escaped(text)),
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "a mapping".to_owned(),
     }

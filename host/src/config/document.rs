@@ -1,7 +1,8 @@
 //! One parsed document with a position on every key and value.
 //!
 //! The three formats meet here: whatever the extension, the rest of the module sees the same
-//! [`Node`]s. Reading is strict: syntax errors and duplicate keys are refused with their place.
+//! [`Node`]s. Reading is strict: syntax errors, duplicate keys and what goes beyond the limits are
+//! refused with their place.
 //! Nothing here knows what a key means.
 
 use std::collections::HashMap;
@@ -12,7 +13,7 @@ use serde_json::{Map, Number, Value};
 
 use super::error::{ConfigError, Pointer};
 use super::source::{Source, Span};
-use super::{json, toml_text, yaml};
+use super::{json, limits, toml_text, yaml};
 
 /// The file name extensions a configuration file may have.
 pub(super) const EXTENSIONS: [&str; 4] = ["toml", "yaml", "yml", "json"];
@@ -65,7 +66,7 @@ impl Document {
     /// Reads and parses a file; its extension says how.
     ///
     /// # Errors
-    /// When the file cannot be read, or is not well-formed, or has a key twice.
+    /// When the file cannot be read, is not well-formed, is too large, or has a key twice.
     pub(super) fn read(path: &Path) -> Result<Self, Vec<ConfigError>> {
         let extension = path.extension().and_then(|ext| ext.to_str()).unwrap_or_default();
         let extension = extension.to_ascii_lowercase();
@@ -79,21 +80,32 @@ impl Document {
     /// Parses a text in the format that a file name extension stands for.
     ///
     /// # Errors
-    /// When the text is not well-formed, or has a key twice.
+    /// When the text is not well-formed, is too large, or has a key twice.
     pub(super) fn parse(source: Arc<Source>, extension: &str) -> Result<Self, Vec<ConfigError>> {
-        let root = match extension {
-            "json" => json::parse(&source),
-            "toml" => toml_text::parse(&source),
-            _ => yaml::parse(&source),
+        let root = parse(&source, extension)?;
+        if root.is_map() {
+            Ok(Self { source, root })
+        } else {
+            Err(vec![not_a_mapping(&source, &root)])
         }
-        .map_err(|error| vec![*error])?;
-        let mut errors = Vec::new();
-        refuse_duplicates(&source, &root, "", &mut errors);
-        if !matches!(root.value, NodeValue::Map(_)) {
-            errors.push(not_a_mapping(&source, &root));
-        }
-        if errors.is_empty() { Ok(Self { source, root }) } else { Err(errors) }
     }
+}
+
+/// Parses a text that need not be a mapping.
+///
+/// # Errors
+/// When the text is not well-formed, is too large, or has a key twice.
+pub(super) fn parse(source: &Source, extension: &str) -> Result<Node, Vec<ConfigError>> {
+    let root = match extension {
+        "json" => json::parse(source),
+        "toml" => toml_text::parse(source),
+        _ => yaml::parse(source),
+    }
+    .map_err(|error| vec![*error])?;
+    limits::check(source, &root)?;
+    let mut errors = Vec::new();
+    refuse_duplicates(source, &root, "", &mut errors);
+    if errors.is_empty() { Ok(root) } else { Err(errors) }
 }
 
 impl Node {
@@ -170,6 +182,8 @@ fn unknown_format(path: &Path) -> ConfigError {
 }
 
 fn not_a_mapping(source: &Source, root: &Node) -> ConfigError {
+    let is_unspaced = root.as_str().is_some_and(|text| text.contains(':'));
+    let help = is_unspaced.then(|| "a `:` needs a space behind it".to_owned());
     let found = super::describe::found(&root.to_value());
     ConfigError::new(
         "config::wrong_type",
@@ -178,6 +192,7 @@ fn not_a_mapping(source: &Source, root: &Node) -> ConfigError {
     .at(pointer(source, root.span))
     .found(found)
     .expected("a mapping")
+    .maybe_help(help)
 }
 
 /// Reports every key that stands twice in one mapping.
@@ -191,6 +206,9 @@ fn refuse_duplicates(source: &Source, node: &Node, parent: &str, errors: &mut Ve
     for (key, child) in node.entries() {
         let dotted = join(parent, &key.text);
         let line = key.span.map_or(0, |span| source.line_of(span.start));
+        if errors.len() >= limits::FAULTS_MAX {
+            return;
+        }
         if let Some(first) = first_line.insert(&key.text, line) {
             errors.push(
                 duplicate_key(source, &key.text, key.span)

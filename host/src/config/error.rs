@@ -5,8 +5,22 @@
 //! that the contract asks for; colour, if any, is the reporter's business. Codes are an interface,
 //! the texts are not.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::printable::{escaped, escaped_lines, shortened};
+
+/// The most errors that are shown; nobody reads more at a time.
+const SHOWN_MAX: usize = 20;
+/// The longest part of a message that is shown.
+const PART_CHARS_MAX: usize = 2000;
+/// How much of what was typed is shown.
+const INPUT_CHARS_MAX: usize = 160;
+/// The longest name for which a similar one is looked for.
+const NAME_CHARS_MAX: usize = 100;
 
 /// Where in a file something stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,30 +127,64 @@ impl ConfigError {
     }
 }
 
+impl ConfigError {
+    /// Everything in it, for tools; what an error does not have is null.
+    pub fn to_json(&self) -> Value {
+        let (file, input) = match &self.location {
+            Some(Pointer::File(location)) => (Some(location), None),
+            Some(Pointer::Input(input)) => (None, Some(input)),
+            None => (None, None),
+        };
+        json!({
+            "code": self.code,
+            "message": self.message,
+            "key": (!self.key.is_empty()).then_some(&self.key),
+            "file": file.map(|location| &location.file),
+            "line": file.map(|location| location.line),
+            "column": file.map(|location| location.column),
+            "length": file.map(|location| location.length),
+            "input": input,
+            "found": self.found,
+            "expected": self.expected,
+            "help": self.help,
+        })
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.message)?;
+        write!(f, "error: {}", shown(&self.message))?;
         let mut gutter = 1;
         match &self.location {
             Some(Pointer::File(location)) => {
                 gutter = location.line.to_string().len();
                 write_location(f, location, gutter)?;
             }
-            Some(Pointer::Input(input)) => write!(f, "\n  --> {input}")?,
+            Some(Pointer::Input(input)) => {
+                write!(f, "\n  --> {}", shortened(&escaped(input), INPUT_CHARS_MAX))?;
+            }
             None => {}
         }
         if !self.key.is_empty() {
-            write!(f, "\n{:gutter$} = key: {}", "", self.key)?;
+            write!(f, "\n{:gutter$} = key: {}", "", shown(&self.key))?;
         }
         for (label, text) in [("found", &self.found), ("expected", &self.expected)] {
             if let Some(text) = text.as_ref().filter(|text| !self.message.contains(*text)) {
-                write!(f, "\n{:gutter$} = {label}: {text}", "")?;
+                write!(f, "\n{:gutter$} = {label}: {}", "", shown(text))?;
             }
         }
         match &self.help {
-            Some(help) => write!(f, "\nhelp: {help}"),
+            Some(help) => write!(f, "\nhelp: {}", shown(help)),
             None => Ok(()),
         }
+    }
+}
+
+/// A part of a message as a terminal can show it, however much of it came from outside.
+fn shown(text: &str) -> Cow<'_, str> {
+    match shortened(text, PART_CHARS_MAX) {
+        Cow::Borrowed(whole) => escaped_lines(whole),
+        Cow::Owned(cut) => Cow::Owned(escaped_lines(&cut).into_owned()),
     }
 }
 
@@ -146,7 +194,7 @@ fn write_location(f: &mut fmt::Formatter<'_>, location: &Location, gutter: usize
     let padding: String =
         source_line.chars().take(*indent).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     let marks = "^".repeat(*length);
-    write!(f, "\n{:gutter$}--> {file}:{line}:{column}", "")?;
+    write!(f, "\n{:gutter$}--> {}:{line}:{column}", "", escaped(file))?;
     write!(f, "\n{:gutter$} |", "")?;
     write!(f, "\n{line} | {source_line}")?;
     write!(f, "\n{:gutter$} | {padding}{marks}", "")
@@ -166,10 +214,13 @@ impl From<ConfigError> for ConfigErrors {
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for error in &self.0 {
+        for error in self.0.iter().take(SHOWN_MAX) {
             write!(f, "{error}\n\n")?;
         }
         let count = self.0.len();
+        if count > SHOWN_MAX {
+            write!(f, "… and {} more\n\n", count - SHOWN_MAX)?;
+        }
         let plural = if count == 1 { "" } else { "s" };
         write!(f, "error: {count} configuration error{plural}; nothing was started")
     }
@@ -187,6 +238,9 @@ pub(super) fn nearest_help<'a>(
 
 /// The known name closest to a mistyped one, if one is close enough to be meant.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if name.chars().count() > NAME_CHARS_MAX {
+        return None;
+    }
     let plain = alike(name);
     let distance = |known: &str| strsim::damerau_levenshtein(&plain, &alike(known));
     let limit = (plain.chars().count() / 3).clamp(1, 4);

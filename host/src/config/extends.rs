@@ -1,6 +1,6 @@
 //! What a section `extends`: the same phase's section of another profile or file, and so on down.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::Catalogue;
 use super::document::{Document, EXTENSIONS, pointer};
@@ -8,11 +8,16 @@ use super::error::{ConfigError, alike};
 use super::profile::{self, Profiles};
 use super::shape::{Section, shape};
 use super::source::Source;
+use super::within;
+
+/// How many files may build on each other; nobody finds their way through more.
+const CHAIN_MAX: usize = 16;
 
 /// The sections below a section, lowest first.
 ///
 /// # Errors
-/// When a base does not exist, is faulty, lacks the phase, or leads back to where it was extended.
+/// When a base does not exist, lies elsewhere, is faulty, lacks the phase, or leads back to where it
+/// was extended, and when there are too many.
 pub(super) fn bases(
     section: &Section,
     catalogue: &Catalogue,
@@ -30,8 +35,12 @@ pub(super) fn bases(
         let refuse = |error: ConfigError| {
             vec![error.at(pointer(&current.source, *span)).key(format!("{}.extends", section.name))]
         };
-        let document =
-            open(base, &current.source, profiles).map_err(|errors| place_here(errors, &refuse))?;
+        if names.len() > CHAIN_MAX {
+            let message = format!("`extends` goes on through more than {CHAIN_MAX} files");
+            return Err(refuse(ConfigError::new("config::too_deep", message)));
+        }
+        let document = open(base, &current.source, catalogue, profiles)
+            .map_err(|errors| place_here(errors, &refuse))?;
         let place = identity(&document.source.name);
         names.push(document.source.name.clone());
         if visited.contains(&place) {
@@ -86,12 +95,19 @@ fn section_of(
     }
 }
 
-fn open(base: &str, from: &Source, profiles: &Profiles) -> Result<Document, Vec<ConfigError>> {
+fn open(
+    base: &str,
+    from: &Source,
+    catalogue: &Catalogue,
+    profiles: &Profiles,
+) -> Result<Document, Vec<ConfigError>> {
     let is_file =
         base.contains('/') || EXTENSIONS.iter().any(|ext| base.ends_with(&format!(".{ext}")));
     if is_file {
-        let directory = Path::new(&from.name).parent().unwrap_or(Path::new(""));
-        return Document::read(&directory.join(base));
+        let directory = PathBuf::from(&from.name).parent().map(|parent| parent.join(base));
+        let path = directory.unwrap_or_else(|| PathBuf::from(base));
+        within::check(&path, from, &catalogue.profile_dirs).map_err(|error| vec![*error])?;
+        return Document::read(&path);
     }
     match profiles.find(base) {
         Some(found) => found.document.clone(),

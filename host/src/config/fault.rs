@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use super::describe::{expected, found, items, literal};
 use super::error::nearest;
+use super::meant;
 use super::schema::{Alternatives, Kind};
+use super::syntax::Format;
 
 /// How one wrong value is reported.
 pub(super) struct Words {
@@ -56,7 +58,11 @@ pub(super) fn meant_branch<'a>(
 }
 
 /// Words for a wrong value at a place of the schema.
-pub(super) fn words(error: &ValidationError<'_>, place: &Alternatives<'_>) -> Words {
+pub(super) fn words(
+    error: &ValidationError<'_>,
+    place: &Alternatives<'_>,
+    format: Option<Format>,
+) -> Words {
     let value: &Value = error.instance();
     let (code, wanted) = wanted(error.kind(), value, place);
     let shown = shown(error.kind(), value);
@@ -70,7 +76,7 @@ pub(super) fn words(error: &ValidationError<'_>, place: &Alternatives<'_>) -> Wo
         .as_str()
         .and_then(|text| nearest(text, known))
         .map(|near| format!("did you mean `{near}`?"))
-        .or_else(|| text_for_bool(value, place));
+        .or_else(|| is_of_another_form(error.kind()).then(|| meant::help(value, place, format))?);
     let message = format!("expected {wanted}, found {shown}");
     Words { code, message, found: shown, expected: Some(wanted), help }
 }
@@ -153,14 +159,16 @@ fn shown(fault: &Fault, value: &Value) -> String {
     }
 }
 
-/// `yes`, `on` and `"true"` are texts; say so where a truth value is expected.
-fn text_for_bool(value: &Value, place: &Alternatives<'_>) -> Option<String> {
-    if !place.takes(Kind::Bool) {
-        return None;
-    }
-    match value.as_str()?.to_lowercase().as_str() {
-        "yes" | "on" | "true" | "y" => Some("write `true`, without quotes".to_owned()),
-        "no" | "off" | "false" | "n" => Some("write `false`, without quotes".to_owned()),
-        _ => None,
-    }
+/// Whether the value is not of a kind or length that is taken, rather than out of a range.
+fn is_of_another_form(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Type { .. }
+            | Fault::AnyOf { .. }
+            | Fault::OneOfNotValid { .. }
+            | Fault::Enum { .. }
+            | Fault::Constant { .. }
+            | Fault::MaxItems { .. }
+            | Fault::AdditionalItems { .. }
+    )
 }

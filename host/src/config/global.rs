@@ -13,6 +13,13 @@ pub(super) const NAME: &str = "global";
 /// The settings that legacy files keep per trainer and that are lifted into `global`.
 pub(super) const LEGACY_KEYS: [&str; 5] = ["seed", "device", "dtype", "amp_dtype", "deterministic"];
 
+/// What the block takes besides its canonical spellings, in lower case.
+pub(super) const OLD_SPELLINGS: [(&str, &[&str]); 3] = [
+    ("device", &["cuda_if_available"]),
+    ("dtype", &["fp32", "float", "bf16", "fp16", "half", "fp64", "double"]),
+    ("amp_dtype", &["bf16", "fp16", "half", "float32", "fp32", "float"]),
+];
+
 /// What all phases of a run share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -34,7 +41,7 @@ pub struct Global {
     /// Whether to give up speed for bit-identical results where the two conflict.
     pub deterministic: bool,
     /// CPU threads; null means as many as there are cores.
-    #[schemars(range(min = 1, max = 4096))]
+    #[schemars(range(min = 1, max = 4096), extend("x-unit" = "threads"))]
     pub threads: Option<usize>,
     /// Directory in which run directories are made.
     #[schemars(length(min = 1))]
@@ -46,10 +53,10 @@ pub struct Global {
     )]
     pub run_name: Option<String>,
     /// Stop every phase after this many steps.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-unit" = "steps"))]
     pub max_steps: Option<u64>,
     /// Checkpoints to keep of each phase, besides the best one.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-unit" = "checkpoints"))]
     pub keep_checkpoints: usize,
     /// What the phases start from, as if an earlier phase had handed it on: a run by its name or its
     /// directory, a checkpoint's directory, or a file with weights.

@@ -1,6 +1,5 @@
 //! Settings that come from outside the document, and the section each of them is for.
 
-use super::Request;
 use super::describe;
 use super::error::{ConfigError, alike, listed, nearest_help};
 use super::global;
@@ -8,6 +7,8 @@ use super::layers::{Layer, Layered, Origin, Part, Place};
 use super::overrides::{self, Typed};
 use super::schema::Schema;
 use super::shape::Section;
+use super::upgrade::{self, Log};
+use super::{KnownPhase, Request};
 
 /// One setting on its way to a section.
 #[derive(Clone, Debug)]
@@ -18,9 +19,28 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// Puts the setting on top of a section's other layers.
+    /// Puts the setting on top of the other layers of `global`.
     pub(super) fn apply(&self, settings: &mut Layered, schema: Schema<'_>) {
         settings.apply(&self.value.at_path(&self.path, schema), &self.origin, schema);
+    }
+
+    /// Puts the setting on top of a section's other layers, under today's names; returns what is
+    /// wrong with its old ones.
+    pub(super) fn apply_to(
+        &self,
+        settings: &mut Layered,
+        name: &str,
+        known: &KnownPhase,
+        log: &mut Log,
+    ) -> Vec<ConfigError> {
+        let schema = Schema::new(&known.schema);
+        let path = upgrade::spell_old(&self.path, known);
+        let mut node = self.value.at_path(&path, schema);
+        let carried = upgrade::input(&mut node, name, known, &self.origin);
+        self.value.refit(&mut node, &schema.top());
+        settings.apply(&node, &self.origin, schema);
+        log.add_input(&carried.steps, &path.join("."));
+        carried.errors
     }
 }
 
@@ -78,9 +98,11 @@ pub(super) fn route(
     errors: &mut Vec<ConfigError>,
 ) -> Vec<(Target, Input)> {
     let mut routed = Vec::new();
+    let names: Vec<(&str, &str)> =
+        sections.iter().map(|section| (&*section.name, &*section.phase)).collect();
     for mut input in inputs {
         let first = input.path.first().cloned().unwrap_or_default();
-        match target(&first, sections) {
+        match target(&first, &names) {
             Some(_) if input.path.len() == 1 && !input.value.is_map() => {
                 errors.push(not_a_setting(&first, &input));
             }
@@ -97,15 +119,15 @@ pub(super) fn route(
 }
 
 /// The addressee of a path's first segment: `global`, an instance, or the only one of a phase.
-fn target(first: &str, sections: &[Section]) -> Option<Target> {
+/// `sections` are the names of the instances and of their phases.
+pub(super) fn target(first: &str, sections: &[(&str, &str)]) -> Option<Target> {
     if alike(first) == global::NAME {
         return Some(Target::Global);
     }
-    if let Some(idx) = sections.iter().position(|section| alike(&section.name) == alike(first)) {
+    if let Some(idx) = sections.iter().position(|(name, _)| alike(name) == alike(first)) {
         return Some(Target::Section(idx));
     }
-    let mut of_phase =
-        (0..sections.len()).filter(|idx| alike(&sections[*idx].phase) == alike(first));
+    let mut of_phase = (0..sections.len()).filter(|idx| alike(sections[*idx].1) == alike(first));
     of_phase.next().filter(|_| of_phase.next().is_none()).map(Target::Section)
 }
 

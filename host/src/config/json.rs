@@ -1,22 +1,66 @@
 //! JSON with positions.
 //!
 //! `serde_json` reads the text first and is the only judge of what is well-formed. The walk below
-//! then goes over a text that is known to be good, so it has no error cases of its own: it only
-//! finds where things stand.
+//! then goes over a text that is known to be good: it finds where things stand, and refuses the
+//! numbers that can't be held.
 
 use serde_json::Value;
 
 use super::document::{Key, Node, NodeValue, syntax_error};
 use super::error::ConfigError;
 use super::source::{Source, Span};
+use super::syntax::{self, Format};
+use super::{limits, number, phrases};
+
+/// What Python writes for numbers that JSON doesn't have.
+const NOT_FINITE: [&str; 2] = ["NaN", "Infinity"];
 
 /// Parses a JSON text.
 pub(super) fn parse(source: &Source) -> Result<Node, Box<ConfigError>> {
     if let Err(error) = serde_json::from_str::<Value>(&source.text) {
-        let start = byte_of(source, error.line(), error.column());
-        return Err(syntax_error(source, Span { start, end: start + 1 }, &reason(&error)).into());
+        return Err(refused(source, &error).into());
     }
-    Ok(Walk { text: &source.text, at: 0 }.node())
+    Walk { source, text: &source.text, at: 0 }.node()
+}
+
+fn refused(source: &Source, error: &serde_json::Error) -> ConfigError {
+    let start = byte_of(source, error.line(), error.column());
+    let span = Span { start, end: start + 1 };
+    let words = error.to_string();
+    let reason = words.split(" at line ").next().unwrap_or(&words);
+    if source.text.trim().is_empty() {
+        return syntax_error(source, span, "it is empty");
+    }
+    if reason.starts_with("recursion limit exceeded") {
+        return limits::too_deep(source, Some(span));
+    }
+    if let Some(error) = syntax::recognised(source, Format::Json, start) {
+        return error;
+    }
+    let (word, around) = word_around(source, start);
+    if NOT_FINITE.iter().any(|name| word.trim_start_matches('-') == *name) {
+        return syntax_error(source, around, number::NOT_FINITE);
+    }
+    // Hexadecimal digits, underscores and bare points: numbers elsewhere.
+    let is_numeric =
+        word.trim_start_matches(['+', '-', '.']).starts_with(|c: char| c.is_ascii_digit());
+    let (span, reason) = match reason {
+        _ if !is_numeric || reason.starts_with("EOF") => (span, reason),
+        "number out of range" => (around, reason),
+        _ => (around, "invalid number"),
+    };
+    phrases::refused(source, span, reason, phrases::JSON)
+}
+
+/// The word that a byte is in or behind, as long as nothing of JSON ends it.
+fn word_around(source: &Source, byte: usize) -> (&str, Span) {
+    let ends = |c: char| c.is_whitespace() || ",:[]{}\"".contains(c);
+    let byte = source.text.floor_char_boundary(byte);
+    let start =
+        source.text[..byte].rfind(ends).map_or(0, |at| source.text.ceil_char_boundary(at + 1));
+    let end = source.text[byte..].find(ends).map_or(source.text.len(), |length| byte + length);
+    let span = Span { start, end };
+    (source.slice(span), span)
 }
 
 /// serde_json counts columns in bytes.
@@ -25,37 +69,26 @@ fn byte_of(source: &Source, line: usize, column: usize) -> usize {
     (line_start + column.saturating_sub(1)).min(source.text.len())
 }
 
-/// The parser's words without the position behind them.
-pub(super) fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let reason = text.split(" at line ").next().unwrap_or(&text);
-    match reason.strip_prefix("EOF") {
-        Some(while_parsing) => format!("the text ends{while_parsing}"),
-        None if reason == "recursion limit exceeded" => "it is nested too deeply".to_owned(),
-        None if reason == "expected ident" => "expected `true`, `false` or `null`".to_owned(),
-        None => reason.to_owned(),
-    }
-}
-
 struct Walk<'a> {
+    source: &'a Source,
     text: &'a str,
     at: usize,
 }
 
 impl Walk<'_> {
-    fn node(&mut self) -> Node {
+    fn node(&mut self) -> Result<Node, Box<ConfigError>> {
         self.skip_space();
         let start = self.at;
         let value = match self.peek() {
-            b'{' => self.map(),
-            b'[' => self.list(),
+            b'{' => self.map()?,
+            b'[' => self.list()?,
             b'"' => NodeValue::String(self.string()),
-            _ => self.scalar(),
+            _ => self.scalar()?,
         };
-        Node { value, span: Some(Span { start, end: self.at }) }
+        Ok(Node { value, span: Some(Span { start, end: self.at }) })
     }
 
-    fn map(&mut self) -> NodeValue {
+    fn map(&mut self) -> Result<NodeValue, Box<ConfigError>> {
         let mut entries = Vec::new();
         self.at += 1;
         loop {
@@ -67,13 +100,13 @@ impl Walk<'_> {
             let text = self.string();
             let key = Key { text, span: Some(Span { start, end: self.at }) };
             self.skip_space_and(b':');
-            entries.push((key, self.node()));
+            entries.push((key, self.node()?));
         }
         self.at += 1;
-        NodeValue::Map(entries)
+        Ok(NodeValue::Map(entries))
     }
 
-    fn list(&mut self) -> NodeValue {
+    fn list(&mut self) -> Result<NodeValue, Box<ConfigError>> {
         let mut items = Vec::new();
         self.at += 1;
         loop {
@@ -81,10 +114,10 @@ impl Walk<'_> {
             if self.peek() == b']' {
                 break;
             }
-            items.push(self.node());
+            items.push(self.node()?);
         }
         self.at += 1;
-        NodeValue::List(items)
+        Ok(NodeValue::List(items))
     }
 
     fn string(&mut self) -> String {
@@ -97,16 +130,22 @@ impl Walk<'_> {
         serde_json::from_str(&self.text[start..self.at]).expect("the text was read as JSON before")
     }
 
-    fn scalar(&mut self) -> NodeValue {
+    fn scalar(&mut self) -> Result<NodeValue, Box<ConfigError>> {
         let start = self.at;
         let rest = &self.text[start..];
         let length = rest.find([',', '}', ']', ' ', '\t', '\n', '\r']).unwrap_or(rest.len());
         self.at += length;
-        match serde_json::from_str(&rest[..length]).expect("the text was read as JSON before") {
-            Value::Bool(value) => NodeValue::Bool(value),
-            Value::Number(value) => NodeValue::Number(value),
-            _ => NodeValue::Null,
-        }
+        let number = match &rest[..length] {
+            "null" => return Ok(NodeValue::Null),
+            "true" => return Ok(NodeValue::Bool(true)),
+            "false" => return Ok(NodeValue::Bool(false)),
+            text if text.contains(['.', 'e', 'E']) => number::decimal(text),
+            text => number::integer(text, 10),
+        };
+        let span = Span { start, end: self.at };
+        number
+            .map(NodeValue::Number)
+            .map_err(|reason| Box::new(syntax_error(self.source, span, reason)))
     }
 
     fn peek(&self) -> u8 {

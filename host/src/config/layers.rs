@@ -1,8 +1,19 @@
 //! Layers of settings merged into one value, with the memory of who set what.
 //!
-//! Layers are applied lowest first. Mappings merge key by key, everything else is replaced whole,
-//! and so is a mapping that the schema marks `x-replace`. Every assignment is kept, including the
-//! overruled ones, so that a later question "where does this come from" has its whole answer.
+//! The precedence stands here and nowhere else. Lowest first:
+//!
+//! 1. the defaults of the plugin, or of the host for `global`; they fill what all others leave out;
+//! 2. what a section `extends`, the far end of the chain first;
+//! 3. the profile or the file; for `global` that is what flat files keep per trainer, and then the
+//!    `global` blocks of a pipeline's parts;
+//! 4. the `global` block;
+//! 5. `HOST_…` variables, which set keys of `global` only;
+//! 6. `--set KEY=VALUE` and `KEY=VALUE`, in the order typed;
+//! 7. flags of their own, as `--seed`.
+//!
+//! Mappings merge key by key, everything else is replaced whole, and so is a mapping that the schema
+//! marks `x-replace`. Every assignment is kept, including the overruled ones, so that a later
+//! question "where does this come from" has its whole answer.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,11 +26,13 @@ use super::error::Pointer;
 use super::schema::{Alternatives, Schema};
 use super::source::{Source, Span};
 
-/// The layers a setting may come from, lowest first; a plugin's own defaults lie below them all.
+/// The layers a setting may come from, lowest first; defaults lie below them all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Layer {
     /// The section that a section `extends`.
     Extends,
+    /// What an old file keeps per trainer and `global` has now.
+    Legacy,
     /// The profile or the file.
     File,
     /// The `global` block.
@@ -89,6 +102,17 @@ pub(super) struct Layered {
     value: Value,
     assignments: BTreeMap<Vec<String>, Vec<Assignment>>,
     layers_applied: usize,
+    topmost: Option<Layer>,
+}
+
+/// What one layer did to a setting.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step<'a> {
+    /// The layer and the place.
+    pub(super) origin: &'a Origin,
+    /// The value as it was written; nothing where the layer replaced a mapping whole and left the
+    /// setting out of it.
+    pub(super) value: Option<&'a Value>,
 }
 
 #[derive(Clone, Debug)]
@@ -102,13 +126,16 @@ struct Assignment {
 
 impl Default for Layered {
     fn default() -> Self {
-        Self { value: Value::Object(Map::new()), assignments: BTreeMap::new(), layers_applied: 0 }
+        let value = Value::Object(Map::new());
+        Self { value, assignments: BTreeMap::new(), layers_applied: 0, topmost: None }
     }
 }
 
 impl Layered {
     /// Puts one more layer on top.
     pub(super) fn apply(&mut self, node: &Node, origin: &Origin, schema: Schema<'_>) {
+        debug_assert!(self.topmost <= Some(origin.layer), "layers come lowest first");
+        self.topmost = Some(origin.layer);
         self.layers_applied += 1;
         let mut value = std::mem::take(&mut self.value);
         self.merge(&mut value, node, &mut Vec::new(), origin, &schema.top());
@@ -130,10 +157,23 @@ impl Layered {
         self.winner(path).map(|assignment| &assignment.origin)
     }
 
-    /// Every layer that gave a value for exactly this path, lowest first.
-    pub(super) fn history(&self, path: &[String]) -> Vec<(&Origin, &Value)> {
-        let all = self.assignments.get(path).into_iter().flatten();
-        all.map(|assignment| (&assignment.origin, &assignment.value)).collect()
+    /// Every layer that had a say in the value at a path, lowest first; the last one counts.
+    pub(super) fn history(&self, path: &[String]) -> Vec<Step<'_>> {
+        let own = self.assignments.get(path).map(Vec::as_slice).unwrap_or_default();
+        let is_own = |order| own.iter().any(|assignment| assignment.order == order);
+        let was_set = |order| own.first().is_some_and(|first| first.order < order);
+        let above = (0..path.len()).filter_map(|len| self.assignments.get(&path[..len])).flatten();
+        let removed = above
+            .filter(|above| above.replaces && was_set(above.order) && !is_own(above.order))
+            .map(|above| (above.order, Step { origin: &above.origin, value: None }));
+        let set = own
+            .iter()
+            .map(|own| (own.order, Step { origin: &own.origin, value: Some(&own.value) }));
+        let mut steps: Vec<(usize, Step<'_>)> = set.chain(removed).collect();
+        steps.sort_by_key(|(order, _)| *order);
+        // A layer that replaced mappings at several depths did so once.
+        steps.dedup_by_key(|(order, _)| *order);
+        steps.into_iter().map(|(_, step)| step).collect()
     }
 
     /// The place that an error about a path points at.
@@ -141,9 +181,12 @@ impl Layered {
         let nearest =
             (0..=path.len()).rev().find_map(|len| self.winner(&path[..len]).map(|hit| (len, hit)));
         let (len, assignment) = nearest?;
+        if len == path.len() {
+            return Some(assignment.origin.place.pointer(part));
+        }
         // Of a mapping that lacks the key, its name says more than its whole extent.
-        let part = if len < path.len() { Part::Key } else { part };
-        Some(assignment.origin.place.pointer(part))
+        let assignment = self.holder(&path[..len]).unwrap_or(assignment);
+        Some(assignment.origin.place.pointer(Part::Key))
     }
 
     fn merge(
@@ -162,7 +205,7 @@ impl Layered {
         if let NodeValue::List(items) = &node.value {
             for (idx, item) in items.iter().enumerate() {
                 path.push(idx.to_string());
-                self.record(path, item, &origin.within(None, item.span), true);
+                self.record_all(path, item, &origin.within(None, item.span));
                 path.pop();
             }
         }
@@ -178,6 +221,23 @@ impl Layered {
         }
     }
 
+    /// Keeps the places of everything in a list item, which is never merged.
+    fn record_all(&mut self, path: &mut Vec<String>, node: &Node, origin: &Origin) {
+        self.record(path, node, origin, true);
+        for (key, child) in node.entries() {
+            path.push(key.text.clone());
+            self.record_all(path, child, &origin.within(key.span, child.span));
+            path.pop();
+        }
+        if let NodeValue::List(items) = &node.value {
+            for (idx, item) in items.iter().enumerate() {
+                path.push(idx.to_string());
+                self.record_all(path, item, &origin.within(None, item.span));
+                path.pop();
+            }
+        }
+    }
+
     fn record(&mut self, path: &[String], node: &Node, origin: &Origin, replaces: bool) {
         let assignment = Assignment {
             order: self.layers_applied,
@@ -186,6 +246,14 @@ impl Layered {
             replaces,
         };
         self.assignments.entry(path.to_vec()).or_default().push(assignment);
+    }
+
+    /// Who wrote the mapping at a path, rather than typed one of its keys.
+    fn holder(&self, path: &[String]) -> Option<&Assignment> {
+        let wrote = |assignment: &&Assignment| {
+            assignment.replaces || matches!(assignment.origin.place, Place::File { .. })
+        };
+        self.assignments.get(path)?.iter().rev().find(wrote)
     }
 
     /// The last assignment at the path, or a later one above it that replaced everything below.
@@ -204,7 +272,7 @@ impl Layered {
 
 impl Origin {
     /// The origin of a part of what this origin set.
-    fn within(&self, key: Option<Span>, value: Option<Span>) -> Self {
+    pub(super) fn within(&self, key: Option<Span>, value: Option<Span>) -> Self {
         let place = match &self.place {
             Place::File { source, .. } => Place::File { source: Arc::clone(source), key, value },
             other => other.clone(),
@@ -213,12 +281,58 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// The layer's name, for tools.
+    pub(super) fn layer_name(&self) -> &'static str {
+        match self.layer {
+            Layer::Extends => "extends",
+            Layer::Legacy => "legacy",
+            Layer::File => "file",
+            Layer::Global => "global",
+            Layer::Environment => "environment",
+            Layer::Override => "override",
+            Layer::Flag => "flag",
+        }
+    }
+
+    /// The place with everything that was typed there.
+    pub(super) fn in_full(&self) -> String {
+        match self.place.pointer(Part::Key) {
+            Pointer::File(at) => {
+                format!("{}:{}:{}", self.in_words(&at.file), at.line, at.column)
+            }
+            Pointer::Input(name) if matches!(self.place, Place::File { .. }) => {
+                self.in_words(&name)
+            }
+            Pointer::Input(typed) => typed,
+        }
+    }
+
+    fn in_words(&self, source: &str) -> String {
+        if self.layer == Layer::Extends { format!("base {source}") } else { file_in_words(source) }
+    }
+}
+
+/// A source as an origin names it: `file run.toml`, `plugin NAME: PROFILE.toml`.
+pub(super) fn file_in_words(source: &str) -> String {
+    if source.starts_with("plugin ") { source.to_owned() } else { format!("file {source}") }
+}
+
 impl Place {
+    /// The byte of a file at which it begins; 0 for what is in no file.
+    pub(super) fn start(&self) -> usize {
+        match self {
+            Self::File { key, value, .. } => key.or(*value).map_or(0, |span| span.start),
+            _ => 0,
+        }
+    }
+
     /// The place as an error shows it.
     pub(super) fn pointer(&self, part: Part) -> Pointer {
         match self {
             Self::File { source, key, value } => {
-                let span = if part == Part::Key { key.or(*value) } else { value.or(*key) };
+                let is_key = part == Part::Key || begins_below(source, *key, *value);
+                let span = if is_key { key.or(*value) } else { value.or(*key) };
                 span.map_or_else(
                     || Pointer::Input(source.name.clone()),
                     |span| Pointer::File(source.locate(span)),
@@ -235,12 +349,19 @@ impl Place {
     }
 }
 
+/// Whether a value is a block below its key, of which only the first character has a place: the
+/// key's name says more than that.
+fn begins_below(source: &Source, key: Option<Span>, value: Option<Span>) -> bool {
+    let (Some(key), Some(value)) = (key, value) else { return false };
+    let between = Span { start: key.end, end: value.start };
+    value.end - value.start <= 1 && source.slice(between).contains('\n')
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             Place::File { source, key, value } => {
-                let word = if self.layer == Layer::Extends { "base" } else { "file" };
-                write!(f, "{word} {}", source.name)?;
+                f.write_str(&self.in_words(&source.name))?;
                 match key.or(*value) {
                     Some(span) => write!(f, ":{}", source.line_of(span.start)),
                     None => Ok(()),

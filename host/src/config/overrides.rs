@@ -4,11 +4,18 @@
 //! a text, `2024` stays the text that was typed. Keys are dotted paths in which `-` and `_` are
 //! alike: they are spelled the schema's way before anything else looks at them.
 
-use serde_json::{Number, Value};
+use serde_json::Value;
 
-use super::document::{Key, Node, NodeValue};
+use super::document::{self, Key, Node, NodeValue};
 use super::error::{ConfigError, Pointer, alike};
+use super::limits::{self, DEPTH_MAX};
+use super::number;
+use super::printable::shortened;
 use super::schema::{Alternatives, Kind, Schema, kind_of};
+use super::source::Source;
+
+/// How much of what was typed a message repeats.
+const SHOWN_CHARS: usize = 80;
 
 /// One override, read but not yet sent to a section.
 #[derive(Clone, Debug)]
@@ -38,18 +45,31 @@ pub(super) fn parse(position: usize, text: &str) -> Result<Override, Box<ConfigE
             .help("write it as `KEY=VALUE`, for example `global.seed=7`");
         Box::new(error)
     };
+    let shown = shortened(text, SHOWN_CHARS);
     let Some((key, value)) = text.split_once('=') else {
-        return Err(refuse(format!("`{text}` is not an override: no `=` in it")));
+        return Err(refuse(format!("`{shown}` is not an override: no `=` in it")));
     };
     let path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
+    let key = shortened(key, SHOWN_CHARS);
     if path.iter().any(String::is_empty) {
         return Err(refuse(format!(
-            "`{text}` is not an override: its key `{key}` has an empty part"
+            "`{shown}` is not an override: its key `{key}` has an empty part"
         )));
     }
-    let value = Typed::read(value).map_err(|reason| {
-        refuse(format!("the value of override `{key}` is not JSON: {reason}"))
-            .help("write lists, mappings and quoted texts as JSON, for example `[0.9, 0.95]`")
+    if let Some((_, fault)) = path.iter().find_map(|segment| limits::key_fault(segment)) {
+        return Err(refuse(format!("override {position} is refused: {fault}")));
+    }
+    if path.len() > DEPTH_MAX {
+        return Err(refuse(format!(
+            "the key of override {position} has more than {DEPTH_MAX} parts"
+        )));
+    }
+    let value = Typed::read(value).map_err(|fault| {
+        let help = "write lists, mappings and quoted texts as JSON, for example `[0.9, 0.95]`";
+        ConfigError {
+            help: Some(help.to_owned()),
+            ..*refuse(format!("the value of override `{key}` {fault}"))
+        }
     })?;
     Ok(Override { position, text: text.to_owned(), path, value })
 }
@@ -58,18 +78,19 @@ impl Typed {
     /// Reads a typed value.
     ///
     /// # Errors
-    /// With the reason, when a text that starts like JSON's list, mapping or string is not one.
+    /// With what is wrong, when a text that starts like JSON's list, mapping or string is not one.
     pub(super) fn read(text: &str) -> Result<Self, String> {
         let trimmed = text.trim();
-        let raw = Some(text.to_owned());
-        match serde_json::from_str(trimmed) {
-            Ok(value @ (Value::Array(_) | Value::Object(_) | Value::String(_))) => {
-                Ok(Self { value, raw: None })
-            }
-            Ok(value) => Ok(Self { value, raw }),
-            Err(error) if trimmed.starts_with(['[', '{', '"']) => Err(super::json::reason(&error)),
-            Err(_) => Ok(Self { value: number(trimmed).unwrap_or_else(|| text.into()), raw }),
+        if trimmed.starts_with(['[', '{', '"']) {
+            let source = Source::new("", trimmed);
+            let value = document::parse(&source, "json").map_err(|errors| fault(&errors))?;
+            return Ok(Self { value: value.to_value(), raw: None });
         }
+        let value = match serde_json::from_str(trimmed) {
+            Ok(Value::Number(_)) | Err(_) => number(trimmed),
+            Ok(value) => Some(value),
+        };
+        Ok(Self { value: value.unwrap_or_else(|| text.into()), raw: Some(text.to_owned()) })
     }
 
     /// A value that has no text of its own.
@@ -94,6 +115,16 @@ impl Typed {
         }
     }
 
+    /// Fits the value anew where it stands in a tree of mappings: a change of the section may have
+    /// brought it to a place that takes the typed text.
+    pub(super) fn refit(&self, node: &mut Node, place: &Alternatives<'_>) {
+        if let NodeValue::Map(entries) = &mut node.value {
+            entries.iter_mut().for_each(|(key, child)| self.refit(child, &place.child(&key.text)));
+        } else if node.to_value() == self.value {
+            *node = node_of(&self.fit(place));
+        }
+    }
+
     /// The value as a tree of mappings that leads to it along a path.
     pub(super) fn at_path(&self, path: &[String], schema: Schema<'_>) -> Node {
         let path = spell(path, schema);
@@ -105,7 +136,17 @@ impl Typed {
     }
 }
 
-/// A number that JSON would not read: `.5`, `5.`, `+1`, `007`.
+/// What is wrong with a JSON value, as the rest of a sentence about it.
+fn fault(errors: &[ConfigError]) -> String {
+    let Some(error) = errors.first() else { return "is refused".to_owned() };
+    match error.message.strip_prefix("`` ") {
+        Some(rest) => rest.replacen("cannot be read:", "is not JSON:", 1),
+        None => format!("is refused: {}", error.message),
+    }
+}
+
+/// A number, also one that JSON would not read: `.5`, `5.`, `+1`, `007`. One that can't be held is
+/// none, and stays the text that it may have been meant as.
 fn number(text: &str) -> Option<Value> {
     let is_numeric = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c))
         && text.chars().any(|c| c.is_ascii_digit())
@@ -113,14 +154,11 @@ fn number(text: &str) -> Option<Value> {
     if !is_numeric {
         return None;
     }
-    if let Ok(whole) = text.parse::<i64>() {
-        return Some(whole.into());
-    }
-    text.parse().ok().and_then(Number::from_f64).map(Value::Number)
+    number::integer(text, 10).or_else(|_| number::decimal(text)).ok().map(Value::Number)
 }
 
 /// The path with every key spelled the way the schema spells it.
-fn spell(path: &[String], schema: Schema<'_>) -> Vec<String> {
+pub(super) fn spell(path: &[String], schema: Schema<'_>) -> Vec<String> {
     let mut place = schema.top();
     let mut spelled = Vec::with_capacity(path.len());
     for segment in path {

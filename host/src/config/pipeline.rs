@@ -9,8 +9,9 @@ use super::profile;
 use super::refusals::{unknown_phase, wrong_type};
 use super::shape::{Section, Shaper, shape_part_or_whole};
 use super::source::{Source, Span};
+use super::within;
 
-const FILE_SUFFIX: &str = "_config_path";
+pub(super) const FILE_SUFFIX: &str = "_config_path";
 
 impl Shaper<'_> {
     /// Whether a document points at files for phases; a phase's own key of such a name does not.
@@ -62,7 +63,11 @@ impl Shaper<'_> {
     /// Adds the section of one phase from the file that a pipeline document points at.
     fn part(&mut self, phase: &str, file: &str, span: Option<Span>, key: &str) {
         let at = pointer(self.source, span);
-        let document = match Document::read(&beside(self.source, file)) {
+        let path = beside(self.source, file);
+        if let Err(error) = within::check(&path, self.source, &self.catalogue.profile_dirs) {
+            return self.shaped.errors.push(error.at(at).key(key));
+        }
+        let document = match Document::read(&path) {
             Ok(document) => document,
             Err(errors) => {
                 let errors = errors.into_iter().map(|error| match &error.location {

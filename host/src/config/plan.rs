@@ -3,10 +3,14 @@
 use serde_json::{Map, Value};
 
 use super::check::{dotted, pointer_segments};
+use super::compare::leaves;
 use super::error::ConfigError;
 use super::global::{self, Global};
-use super::layers::{Layered, Part};
+use super::layers::{Layered, Part, Step, file_in_words};
 use super::profile::ProfileInfo;
+use super::schema::Schema;
+use super::written::{Owner, Written};
+use super::{Catalogue, filled, with_defaults};
 
 /// A validated configuration.
 #[derive(Clone, Debug)]
@@ -38,6 +42,18 @@ pub struct PlannedPhase {
     pub(super) settings: Layered,
 }
 
+/// What one layer says of a setting.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerValue {
+    /// The layer: `default`, `extends`, `file`, `global`, `environment`, `override` or `flag`.
+    pub layer: &'static str,
+    /// Where it says so.
+    pub place: String,
+    /// The value as it was written; nothing where the layer replaced a mapping whole and left the
+    /// setting out of it.
+    pub value: Option<Value>,
+}
+
 impl Plan {
     /// The phase of an instance name.
     pub fn phase(&self, instance: &str) -> Option<&PlannedPhase> {
@@ -65,18 +81,35 @@ impl Plan {
     /// The origin of every leaf of a section that the plugin has filled with its defaults, by dotted
     /// key relative to the section. `global` is an instance name here too.
     pub fn origins(&self, instance: &str, resolved: &Value) -> Map<String, Value> {
-        let default = match self.phase(instance) {
-            Some(phase) => format!("default of plugin {}", phase.plugin),
-            None => "default of the host".to_owned(),
+        let mut written = Written::default();
+        let origin = |(path, _): (Vec<String>, _)| {
+            let origin = self.origin(instance, &path, &mut written);
+            (path.join("."), origin.into())
         };
-        let mut origins = Map::new();
-        let mut path = Vec::new();
-        for_each_leaf(resolved, &mut path, &mut |path| {
-            let origin = self.settings(instance).and_then(|settings| settings.origin(path));
-            let text = origin.map_or_else(|| default.clone(), ToString::to_string);
-            origins.insert(path.join("."), text.into());
-        });
-        origins
+        leaves(resolved).into_iter().map(origin).collect()
+    }
+
+    /// Where the value at a path comes from: a place, or whose default it is.
+    pub(super) fn origin(&self, instance: &str, path: &[String], written: &mut Written) -> String {
+        let origin = self.settings(instance).and_then(|settings| settings.origin(path));
+        match origin {
+            Some(origin) => written.place(origin, self.owner(instance), path),
+            None => self.default_of(instance),
+        }
+    }
+
+    /// Every layer that had a say in the value at a path of an instance, lowest first; the defaults
+    /// below them all are not among them.
+    pub(super) fn history(&self, instance: &str, path: &[String]) -> Vec<LayerValue> {
+        let mut written = Written::default();
+        let owner = self.owner(instance);
+        let steps = self.settings(instance).map(|settings| settings.history(path));
+        let value = |step: Step<'_>| LayerValue {
+            layer: step.origin.layer_name(),
+            place: written.place_in_full(step.origin, owner, path),
+            value: step.value.cloned(),
+        };
+        steps.into_iter().flatten().map(value).collect()
     }
 
     /// Every layer that gave a value for a key in the sectioned form, lowest first, as its origin
@@ -87,20 +120,42 @@ impl Plan {
             return Vec::new();
         }
         let instance = path.remove(0);
-        let Some(settings) = self.settings(&instance) else {
-            return Vec::new();
-        };
-        let history = settings.history(&path);
-        history.into_iter().map(|(origin, value)| (origin.to_string(), value.clone())).collect()
+        let steps = self.settings(&instance).map(|settings| settings.history(&path));
+        let given = steps
+            .into_iter()
+            .flatten()
+            .filter_map(|step| Some((step.origin.to_string(), step.value?.clone())));
+        given.collect()
     }
 
-    /// All settings as one document, for placeholders: `global` and a mapping for each instance.
-    pub fn to_value(&self) -> Value {
+    /// The origin of what the document says as a whole, such as the order of its phases.
+    pub fn document_origin(&self) -> String {
+        file_in_words(&self.source)
+    }
+
+    /// Whose defaults hold where nobody says anything, as `default of the host`.
+    pub(super) fn default_of(&self, instance: &str) -> String {
+        match self.phase(instance) {
+            Some(phase) => format!("default of plugin {}", phase.plugin),
+            None => "default of the host".to_owned(),
+        }
+    }
+
+    /// `global` and every section with the defaults that are known, without asking a plugin.
+    pub fn with_defaults(&self, catalogue: &Catalogue) -> Value {
         let mut document = Map::new();
-        let global = serde_json::to_value(&self.global).unwrap_or_default();
+        let defaults = serde_json::to_value(Global::default()).unwrap_or_default();
+        let global = self.global_settings.value().clone();
+        let global = filled(global, &defaults, &Schema::new(&global::schema()).top());
         document.insert(global::NAME.to_owned(), global);
-        document
-            .extend(self.phases.iter().map(|phase| (phase.name.clone(), phase.section.clone())));
+        for phase in &self.phases {
+            let section = phase.section.clone();
+            let section = match catalogue.phase(&phase.phase) {
+                Some(known) => with_defaults(section, known),
+                None => section,
+            };
+            document.insert(phase.name.clone(), section);
+        }
         Value::Object(document)
     }
 
@@ -110,6 +165,10 @@ impl Plan {
         }
         self.phase(instance).map(|phase| &phase.settings)
     }
+
+    fn owner<'a>(&'a self, instance: &'a str) -> Owner<'a> {
+        Owner { name: instance, phase: self.phase(instance).map(|phase| &*phase.phase) }
+    }
 }
 
 fn segments(path: &str) -> Vec<String> {
@@ -117,17 +176,4 @@ fn segments(path: &str) -> Vec<String> {
         return pointer_segments(path);
     }
     path.split('.').filter(|segment| !segment.is_empty()).map(str::to_owned).collect()
-}
-
-fn for_each_leaf(value: &Value, path: &mut Vec<String>, visit: &mut dyn FnMut(&[String])) {
-    match value {
-        Value::Object(map) if !map.is_empty() => {
-            for (key, child) in map {
-                path.push(key.clone());
-                for_each_leaf(child, path, visit);
-                path.pop();
-            }
-        }
-        _ => visit(path),
-    }
 }

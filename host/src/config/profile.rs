@@ -45,17 +45,29 @@ pub struct ProfileInfo {
     pub formerly: Vec<String>,
 }
 
+/// What a file says about itself as a profile; the host lists it by this.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Block {
+    /// The name to run it by; the file's own if left out.
     #[schemars(length(min = 1))]
     name: Option<String>,
+    /// The group to list it in; the first word of its name, where that is one, if left out.
     #[schemars(length(min = 1))]
     group: Option<String>,
+    /// One line; `{PHASE.KEY}` in it is replaced by the setting's value.
     description: Option<String>,
+    /// What else to know before running it; placeholders as in `description`.
     notes: Option<String>,
+    /// The phase that a flat file belongs to.
     phase: Option<String>,
+    /// Names that its file had in earlier systems: who asks for one is told the new name.
     formerly: Vec<String>,
+}
+
+/// The block's JSON Schema.
+pub fn schema() -> Value {
+    schemars::schema_for!(Block).to_value()
 }
 
 /// A profile that was found, readable or not.
@@ -135,6 +147,16 @@ impl Profiles {
         }
     }
 
+    /// Adds a text, over any profile of its name, and says which name that is.
+    pub(super) fn add_text(&mut self, text: &str, format: &str) -> String {
+        const NAME: &str = "text";
+        let found = found(NAME, NAME.to_owned(), Document::parse(Source::new(NAME, text), format));
+        let name = found.info.name.clone();
+        self.all.retain(|other| alike(&other.info.name) != alike(&name));
+        self.all.push(found);
+        name
+    }
+
     fn add_directory(&mut self, directory: &Path) {
         let files = match configuration_files(directory) {
             Ok(files) => files,
@@ -212,7 +234,7 @@ pub(super) fn info(document: &Document, stem: &str) -> (ProfileInfo, Vec<ConfigE
     let Some((key, node)) = document.root.get(BLOCK) else {
         return (complete(Block::default(), stem), Vec::new());
     };
-    let schema = schemars::schema_for!(Block).to_value();
+    let schema = schema();
     let mut settings = Layered::default();
     let source = Arc::clone(&document.source);
     let place = Place::File { source, key: key.span, value: node.span };

@@ -4,6 +4,7 @@ use super::document::{Node, pointer};
 use super::error::{ConfigError, listed, nearest, nearest_help};
 use super::shape::Section;
 use super::source::Source;
+use super::syntax::Format;
 use super::{Catalogue, describe};
 
 /// The error for a phase that no plugin registers.
@@ -27,6 +28,12 @@ pub(super) fn no_phase(source: &Source, root: &Node, catalogue: &Catalogue) -> C
     let near = root.entries().iter().find_map(|(key, _)| Some((key, nearest(&key.text, known())?)));
     let message = format!("`{}` does not say which phase it belongs to", source.name);
     let error = ConfigError::new("config::no_phase", message);
+    if let Some((key, node)) = root.get("phase")
+        && let Some(phase) = node.as_str()
+    {
+        let error = error.at(pointer(source, key.span)).key(&key.text);
+        return error.help(format!("write `phase` under `profile`, or use `--phase {phase}`"));
+    }
     match near {
         Some((key, near)) => error
             .at(pointer(source, key.span))
@@ -62,6 +69,35 @@ pub(super) fn phase_twice(name: &str) -> ConfigError {
             "give the second a name and a section of its own: `second-{name}` with `phase: {name}`"
         ),
     )
+}
+
+/// Several sections without an order.
+pub(super) fn missing_order(sections: &[Section]) -> ConfigError {
+    let names: Vec<&str> = sections.iter().map(|section| section.name.as_str()).collect();
+    let listing = listed(names.iter().copied());
+    let second = sections.get(1);
+    let source = second.map(|section| &section.source);
+    let format = source.and_then(|source| Format::of(&source.name)).unwrap_or(Format::Json);
+    ConfigError::new(
+        "config::missing_key",
+        format!("missing key `phases`: the order of {listing} is not stated"),
+    )
+    .at(second.and_then(|section| pointer(&section.source, section.key)))
+    .key("phases")
+    .help(format!(
+        "write `{}` at the top, in the order to run",
+        format.list_setting("phases", &names)
+    ))
+}
+
+/// An order of phases that is no list.
+pub(super) fn order_not_a_list(source: &Source, order: &Node) -> ConfigError {
+    let error = wrong_type(source, order, "a list of phase names");
+    let format = Format::of(&source.name).unwrap_or(Format::Json);
+    let names = order.as_str().into_iter().flat_map(|text| text.split([',', ' ']));
+    let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+    let setting = format.list_setting("phases", &names);
+    error.maybe_help((!names.is_empty()).then(|| format!("write `{setting}`")))
 }
 
 /// A value of the wrong kind where the host itself expects something.

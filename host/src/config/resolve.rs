@@ -15,10 +15,11 @@ use super::refusals::unknown_phase;
 use super::schema::Schema;
 use super::shape::{Section, shape};
 use super::shared::{self, Findings};
-use super::{Catalogue, Request, extends};
+use super::upgrade::Log;
+use super::{Catalogue, Request, elsewhere, extends, missing};
 
 /// What legacy command lines call a run of several phases.
-const PIPELINE: &str = "pipeline";
+pub(super) const PIPELINE: &str = "pipeline";
 
 /// Resolves a request against profiles that were already looked up.
 pub(super) fn resolve(
@@ -26,16 +27,45 @@ pub(super) fn resolve(
     catalogue: &Catalogue,
     profiles: &Profiles,
 ) -> Result<Plan, ConfigErrors> {
-    let mut resolver =
-        Resolver { request, catalogue, profiles, errors: Vec::new(), warnings: Vec::new() };
-    let plan = resolver.run();
-    match plan {
-        Some(plan) if resolver.errors.is_empty() => Ok(plan),
-        _ => {
-            resolver.errors.iter_mut().for_each(|error| profiles.answer_old_name(error));
-            Err(ConfigErrors(resolver.errors))
-        }
+    match survey(request, catalogue, profiles) {
+        (Some(plan), errors) if errors.is_empty() => Ok(plan),
+        (_, errors) => Err(ConfigErrors(errors)),
     }
+}
+
+/// What can be made of a request, faulty or not, and all its faults; nothing where no document
+/// could be read.
+pub(super) fn survey(
+    request: &Request,
+    catalogue: &Catalogue,
+    profiles: &Profiles,
+) -> (Option<Plan>, Vec<ConfigError>) {
+    let (errors, warnings, log) = (Vec::new(), Vec::new(), Log::default());
+    let mut resolver = Resolver { request, catalogue, profiles, errors, warnings, log };
+    let inputs = inputs::gather(request, &mut resolver.errors);
+    let document = resolver.document();
+    let plan = document.map(|(document, info)| resolver.run(&document, info, inputs));
+    resolver.errors.iter_mut().for_each(|error| profiles.answer_old_name(error));
+    resolver.errors.iter_mut().for_each(|error| missing::answer(error, profiles));
+    elsewhere::answer(&mut resolver.errors, plan.as_ref(), catalogue);
+    (plan, resolver.errors)
+}
+
+/// The same for a document that was read from the request's file, or will be written there.
+pub(super) fn survey_document(
+    document: &Document,
+    request: &Request,
+    catalogue: &Catalogue,
+    profiles: &Profiles,
+) -> (Option<Plan>, Vec<ConfigError>) {
+    let (errors, warnings, log) = (Vec::new(), Vec::new(), Log::default());
+    let mut resolver = Resolver { request, catalogue, profiles, errors, warnings, log };
+    let inputs = inputs::gather(request, &mut resolver.errors);
+    let (info, mut errors) = profile::info(document, "");
+    resolver.errors.append(&mut errors);
+    let plan = resolver.run(document, info, inputs);
+    resolver.errors.iter_mut().for_each(|error| profiles.answer_old_name(error));
+    (Some(plan), resolver.errors)
 }
 
 struct Resolver<'a> {
@@ -44,35 +74,38 @@ struct Resolver<'a> {
     profiles: &'a Profiles,
     errors: Vec<ConfigError>,
     warnings: Vec<String>,
+    /// Keys of earlier versions.
+    log: Log,
 }
 
 impl Resolver<'_> {
-    fn run(&mut self) -> Option<Plan> {
-        let inputs = inputs::gather(self.request, &mut self.errors);
-        let (document, info) = self.document()?;
-        let phase = self.phase_of(&document, &info);
-        let mut shaped = shape(&document, phase.as_deref(), self.catalogue);
-        self.point_at_phase(&document, &mut shaped.errors);
+    fn run(&mut self, document: &Document, info: ProfileInfo, inputs: Vec<Input>) -> Plan {
+        let phase = self.phase_of(document, &info);
+        let mut shaped = shape(document, phase.as_deref(), self.catalogue);
+        self.point_at_phase(document, &mut shaped.errors);
         let is_whole = shaped.errors.is_empty();
         self.errors.append(&mut shaped.errors);
         self.warnings.append(&mut shaped.warnings);
         self.check_names(&shaped.sections);
-        self.check_phase(&document, &info, &shaped.sections);
+        self.check_phase(document, &info, &shaped.sections);
 
         let inputs = inputs::route(inputs, &shaped.sections, is_whole, &mut self.errors);
         let mut found = Findings { errors: &mut self.errors, warnings: &mut self.warnings };
-        let (global, global_settings) = shared::merge(&shaped, &inputs, &mut found);
+        let (global, global_settings) = shared::merge(&shaped, &inputs, self.catalogue, &mut found);
         let mut phases = Vec::new();
         for (idx, section) in shaped.sections.iter().enumerate() {
             let own = inputs.iter().filter(|(target, _)| *target == Target::Section(idx));
             phases.extend(self.planned(section, own.map(|(_, input)| input)));
         }
         if phases.is_empty() && self.errors.is_empty() {
-            self.errors.push(nothing_to_run(&document));
+            self.errors.push(nothing_to_run(document));
         }
-        let warnings = std::mem::take(&mut self.warnings);
+        let mut warnings = std::mem::take(&mut self.warnings);
+        warnings.append(&mut std::mem::take(&mut self.log).warnings());
         let source = document.source.name.clone();
-        Some(Plan { profile: info, source, global: global?, phases, warnings, global_settings })
+        // A faulty block has been reported; who surveys a faulty plan asks for its layers.
+        let global = global.unwrap_or_default();
+        Plan { profile: info, source, global, phases, warnings, global_settings }
     }
 
     fn document(&mut self) -> Option<(Document, ProfileInfo)> {
@@ -216,14 +249,19 @@ impl Resolver<'_> {
         let view = Schema::new(&known.schema);
         let mut settings = Layered::default();
         match extends::bases(section, self.catalogue, self.profiles, &mut self.warnings) {
-            Ok(bases) => bases
-                .iter()
-                .for_each(|base| settings.apply(&base.node, &base.origin(Layer::Extends), view)),
+            Ok(bases) => {
+                for base in &bases {
+                    settings.apply(&base.node, &base.origin(Layer::Extends), view);
+                    self.log.add_section(base);
+                }
+            }
             Err(errors) => self.errors.extend(errors),
         }
         settings.apply(&section.node, &section.origin(Layer::File), view);
+        self.log.add_section(section);
         for input in inputs {
-            input.apply(&mut settings, view);
+            let errors = input.apply_to(&mut settings, &section.name, known, &mut self.log);
+            self.errors.extend(errors);
         }
         make_integers(settings.value_mut(), &view.top());
         self.errors.extend(check(Subject {

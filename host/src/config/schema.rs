@@ -114,6 +114,17 @@ impl<'a> Alternatives<'a> {
         Self { schema: self.schema, list }
     }
 
+    /// The schemas that may hold here, as they are written.
+    pub(super) fn schemas(&self) -> &[&'a Value] {
+        &self.list
+    }
+
+    /// Each alternative by itself.
+    pub(super) fn each(&self) -> impl Iterator<Item = Self> {
+        let schema = self.schema;
+        self.list.iter().map(move |alternative| Self { schema, list: vec![alternative] })
+    }
+
     /// The keys that a mapping here may have, where they are fixed.
     pub(super) fn keys(&self) -> Vec<&'a str> {
         let mut keys: Vec<&str> = Vec::new();
@@ -149,6 +160,23 @@ impl<'a> Alternatives<'a> {
         self.list.is_empty()
             || self.list.iter().any(|schema| kinds(schema).contains(&kind))
             || (kind == Kind::Integer && self.takes(Kind::Number))
+    }
+
+    /// Whether a kind of value is asked for here, rather than let through among all others.
+    pub(super) fn names(&self, kind: Kind) -> bool {
+        let asked = |schema: &Value| Some(kinds(schema)).filter(|all| all.len() < Kind::ALL.len());
+        self.list.iter().filter_map(|schema| asked(schema)).any(|kinds| kinds.contains(&kind))
+    }
+
+    /// The key that tells the kind of a mapping, and the kind.
+    pub(super) fn tag(&self) -> Option<(&'a str, &'a str)> {
+        let mut entries = self.properties().flatten();
+        entries.find_map(|(key, schema)| Some((key.as_str(), schema.get("const")?.as_str()?)))
+    }
+
+    /// A number of the schema here, such as `minItems`.
+    pub(super) fn bound(&self, name: &str) -> Option<u64> {
+        self.list.iter().find_map(|schema| schema.get(name).and_then(Value::as_u64))
     }
 
     /// Whether a mapping here is replaced whole by a higher layer.

@@ -7,16 +7,23 @@
 use std::sync::Arc;
 
 use super::document::{Document, Key, Node, NodeValue, pointer};
-use super::error::{ConfigError, listed, nearest_help};
+use super::error::{ConfigError, nearest_help};
 use super::flat::{self, Lifted};
 use super::layers::{Layer, Origin, Place};
+use super::limits::SECTIONS_MAX;
 use super::profile::{self, as_map};
-use super::refusals::{no_phase, not_listed, phase_twice, unknown_phase, wrong_type};
+use super::refusals::{
+    missing_order, no_phase, not_listed, order_not_a_list, phase_twice, unknown_phase, wrong_type,
+};
 use super::schema::Schema;
 use super::source::{Source, Span};
+use super::upgrade::{self, Step};
 use super::{Catalogue, global};
 
-const PHASES: &str = "phases";
+/// The key of a file with the order of its phases.
+pub(super) const PHASES: &str = "phases";
+/// The key of a section that says of which version of its plugin's schema it is.
+pub const VERSION_KEY: &str = "schema_version";
 
 /// A document taken apart.
 #[derive(Debug, Default)]
@@ -41,6 +48,17 @@ pub(super) struct Section {
     /// Where the section's name stands; absent in a flat document.
     pub(super) key: Option<Span>,
     pub(super) extends: Option<(String, Option<Span>)>,
+    /// The version that it states, until it is brought to today's.
+    pub(super) version: Option<Version>,
+    /// What it took to bring it to today's version.
+    pub(super) steps: Vec<Step>,
+}
+
+/// The version of its schema that a section states.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Version {
+    pub(super) number: u32,
+    pub(super) span: Option<Span>,
 }
 
 impl Section {
@@ -54,23 +72,49 @@ impl Section {
     }
 
     /// Takes out the keys of a section that the host reads itself.
-    pub(super) fn take_extends(&mut self, errors: &mut Vec<ConfigError>) {
-        let Some((key, node)) = self.node.take("extends") else {
-            return;
+    pub(super) fn take_host_keys(&mut self, errors: &mut Vec<ConfigError>) {
+        let mut refuse = |key: &str, node: &Node, expected: &str| {
+            let error = wrong_type(&self.source, node, expected);
+            errors.push(error.key(format!("{}.{key}", self.name)));
         };
-        match node.as_str() {
-            Some(base) => self.extends = Some((base.to_owned(), node.span)),
-            None => errors.push(
-                wrong_type(&self.source, &node, "a profile's name or a file")
-                    .key(format!("{}.{}", self.name, key.text)),
-            ),
+        if let Some((key, node)) = self.node.take("extends") {
+            match node.as_str() {
+                Some(base) => self.extends = Some((base.to_owned(), node.span)),
+                None => refuse(&key.text, &node, "a profile's name or a file"),
+            }
         }
+        if let Some((key, node)) = self.node.take(VERSION_KEY) {
+            match node.to_value().as_u64().and_then(|number| u32::try_from(number).ok()) {
+                Some(number) => self.version = Some(Version { number, span: node.span }),
+                None => refuse(&key.text, &node, "the number of a version, as 1"),
+            }
+        }
+    }
+
+    /// A section of a document that has no name in it.
+    pub(super) fn new(name: String, phase: String, node: Node, source: Arc<Source>) -> Self {
+        let (key, extends, version, steps) = (None, None, None, Vec::new());
+        Self { name, phase, node, source, key, extends, version, steps }
     }
 }
 
-/// Takes a document apart; `phase` is the one that a flat document belongs to.
+/// Takes a document apart, and brings its sections to today's versions; `phase` is the one that a
+/// flat document belongs to.
 pub(super) fn shape(document: &Document, phase: Option<&str>, catalogue: &Catalogue) -> Shaped {
-    shape_part_or_whole(document, phase, catalogue, false)
+    let mut shaped = shape_part_or_whole(document, phase, catalogue, false);
+    let Shaped { sections, errors, .. } = &mut shaped;
+    sections.retain_mut(|section| {
+        let Some(known) = catalogue.phase(&section.phase) else { return true };
+        match upgrade::section(section, known) {
+            Ok(more) => errors.extend(more),
+            Err(error) => {
+                errors.push(*error);
+                return false;
+            }
+        }
+        true
+    });
+    shaped
 }
 
 /// The same for a part of a pipeline, which is not a pipeline itself.
@@ -125,7 +169,8 @@ impl Shaper<'_> {
 
     fn sectioned(&mut self, mut root: Node) {
         let order = root.take(PHASES);
-        let names: Vec<String> = root.entries().iter().map(|(key, _)| key.text.clone()).collect();
+        let keys = root.entries().iter().map(|(key, _)| key.text.clone());
+        let names: Vec<String> = keys.filter(|key| key != VERSION_KEY).collect();
         let NodeValue::Map(entries) = root.value else {
             return;
         };
@@ -139,8 +184,8 @@ impl Shaper<'_> {
         match order {
             Some((_, order)) => self.put_in_order(&order, &names, sections),
             None => {
-                if names.len() > 1 {
-                    self.shaped.errors.push(self.missing_order(&names));
+                if sections.len() > 1 {
+                    self.shaped.errors.push(missing_order(&sections));
                 }
                 self.shaped.sections.append(&mut sections);
             }
@@ -176,8 +221,9 @@ impl Shaper<'_> {
         }
         let (name, source) = (key.text.clone(), Arc::clone(self.source));
         let phase = phase.phase.clone();
-        let mut section = Section { name, phase, node, source, key: key.span, extends: None };
-        section.take_extends(&mut self.shaped.errors);
+        let mut section = Section::new(name, phase, node, source);
+        section.key = key.span;
+        section.take_host_keys(&mut self.shaped.errors);
         Ok(section)
     }
 
@@ -211,12 +257,16 @@ impl Shaper<'_> {
 
     fn put_in_order(&mut self, order: &Node, names: &[String], mut sections: Vec<Section>) {
         let NodeValue::List(items) = &order.value else {
-            self.shaped
-                .errors
-                .push(wrong_type(self.source, order, "a list of phase names").key(PHASES));
+            self.shaped.errors.push(order_not_a_list(self.source, order).key(PHASES));
             self.shaped.sections = sections;
             return;
         };
+        if items.len() > SECTIONS_MAX {
+            let message = format!("`{PHASES}` names more than {SECTIONS_MAX} phases");
+            let error = ConfigError::new("config::too_large", message);
+            let at = pointer(self.source, order.span.map(Span::first_byte));
+            return self.shaped.errors.push(error.at(at).key(PHASES));
+        }
         let mut listed_names: Vec<&str> = Vec::new();
         for item in items {
             let at = pointer(self.source, item.span);
@@ -258,14 +308,8 @@ impl Shaper<'_> {
         };
         let node = Node { value: NodeValue::Map(Vec::new()), span };
         let (source, phase) = (Arc::clone(self.source), known.phase.clone());
-        self.shaped.sections.push(Section {
-            name: name.to_owned(),
-            phase,
-            node,
-            source,
-            key: span,
-            extends: None,
-        });
+        let section = Section::new(name.to_owned(), phase, node, source);
+        self.shaped.sections.push(Section { key: span, ..section });
     }
 
     fn flat(&mut self, root: Node, phase: Option<&str>) {
@@ -275,25 +319,17 @@ impl Shaper<'_> {
         let Some(known) = self.catalogue.phase(phase) else {
             return self.shaped.errors.push(unknown_phase(self.catalogue, phase));
         };
-        flat::take_apart(root, self.source, known, &mut self.shaped);
+        flat::take_apart(root, self.source, known, self.catalogue, &mut self.shaped);
     }
 
     fn unknown_section(&self, name: &str) -> ConfigError {
         let error = unknown_phase(self.catalogue, name);
+        if name == VERSION_KEY {
+            let message = format!("`{VERSION_KEY}` is a key of a section, not of a file");
+            return ConfigError { message, expected: None, help: None, ..error }.key(name);
+        }
         ConfigError { message: format!("unknown section `{name}`: {}", error.message), ..error }
             .key(name)
-    }
-
-    fn missing_order(&self, names: &[String]) -> ConfigError {
-        let listing = listed(names.iter().map(String::as_str));
-        let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
-        ConfigError::new(
-            "config::missing_key",
-            format!("missing key `phases`: the order of {listing} is not stated"),
-        )
-        .at(super::error::Pointer::Input(self.source.name.clone()))
-        .key(PHASES)
-        .help(format!("add the list `phases` with the order, for example [{}]", quoted.join(", ")))
     }
 }
 

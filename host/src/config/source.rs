@@ -4,12 +4,11 @@
 //! of a parsed document holds a [`Span`] of bytes, and an error turns that into file, line, column
 //! and the offending line only when it is shown.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::error::{ConfigError, Location};
-use crate::atomic_write::reason;
+use super::{intake, printable};
 
 /// The longest source line shown whole; beyond it only the surroundings of the column are.
 const SHOWN_LINE_CHARS: usize = 160;
@@ -21,6 +20,8 @@ pub(super) struct Source {
     pub(super) name: String,
     /// The whole text, without a byte order mark.
     pub(super) text: String,
+    /// The first byte of every line.
+    line_starts: Vec<usize>,
 }
 
 /// A range of bytes of a [`Source`].
@@ -32,42 +33,43 @@ pub(super) struct Span {
     pub(super) end: usize,
 }
 
+impl Span {
+    /// The place where something of any length begins.
+    pub(super) fn first_byte(self) -> Self {
+        Self { end: self.start + 1, ..self }
+    }
+}
+
 impl Source {
     /// Wraps a text that is already in memory.
     pub(super) fn new(name: impl Into<String>, text: &str) -> Arc<Self> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        Arc::new(Self { name: name.into(), text: text.to_owned() })
+        let after_breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        let line_starts = std::iter::once(0).chain(after_breaks).collect();
+        Arc::new(Self { name: name.into(), text: text.to_owned(), line_starts })
     }
 
     /// Reads a file; a byte order mark at its start is skipped.
     ///
     /// # Errors
-    /// When the file is missing, unreadable or not UTF-8.
+    /// When the file is missing, unreadable, too large or not UTF-8.
     pub(super) fn read(path: &Path) -> Result<Arc<Self>, Box<ConfigError>> {
         let name = path.display().to_string();
-        let bytes = fs::read(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => missing_file(path),
-            _ => ConfigError::new(
-                "config::unreadable_file",
-                format!("cannot read configuration file `{name}`: {}", reason(&error)),
-            ),
-        })?;
-        match String::from_utf8(bytes) {
-            Ok(text) => Ok(Self::new(name, &text)),
-            Err(error) => Err(Box::new(not_utf8(&name, &error))),
-        }
+        let bytes = intake::bytes(path)?;
+        Ok(Self::new(name.clone(), &intake::text(&name, bytes)?))
     }
 
     /// The line number of a byte, from 1.
     pub(super) fn line_of(&self, byte: usize) -> usize {
-        1 + self.text[..self.boundary(byte)].matches('\n').count()
+        self.line_starts.partition_point(|start| *start <= byte)
     }
 
     /// File, line, column and source line of a span.
     pub(super) fn locate(&self, span: Span) -> Location {
         let start = self.boundary(span.start);
         let end = self.boundary(span.end.max(start));
-        let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let line_number = self.line_of(start);
+        let line_start = self.line_starts[line_number - 1];
         let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
         let line = self.text[line_start..line_end].trim_end_matches('\r');
         let chars_before = self.text[line_start..start].chars().count();
@@ -75,24 +77,27 @@ impl Source {
         let (source_line, indent) = window(line, chars_before);
         Location {
             file: self.name.clone(),
-            line: self.line_of(start),
+            line: line_number,
             column: chars_before + 1,
             length: length.min(source_line.chars().count().saturating_sub(indent).max(1)),
-            source_line,
+            source_line: printable::source_line(&source_line),
             indent,
         }
     }
 
     /// The byte at 1-based line and column (in characters), as parsers report them.
     pub(super) fn byte_at(&self, line: usize, column: usize) -> usize {
-        let line_start = if line <= 1 {
-            0
-        } else {
-            self.text.match_indices('\n').nth(line - 2).map_or(self.text.len(), |(at, _)| at + 1)
-        };
+        let line_start = self.line_starts.get(line.saturating_sub(1)).copied();
+        let line_start = line_start.unwrap_or(self.text.len());
         let rest = &self.text[line_start..];
         let in_line = rest.char_indices().nth(column.saturating_sub(1));
         line_start + in_line.map_or(rest.len(), |(at, _)| at)
+    }
+
+    /// The text of a span.
+    pub(super) fn slice(&self, span: Span) -> &str {
+        let start = self.boundary(span.start);
+        &self.text[start..self.boundary(span.end.max(start))]
     }
 
     fn boundary(&self, byte: usize) -> usize {
@@ -102,23 +107,6 @@ impl Source {
         }
         byte
     }
-}
-
-fn missing_file(path: &Path) -> ConfigError {
-    let message = format!("no configuration file `{}`", path.display());
-    let mut error = ConfigError::new("config::missing_file", message);
-    error.missing = Some(path.to_owned());
-    error
-}
-
-fn not_utf8(name: &str, error: &std::string::FromUtf8Error) -> ConfigError {
-    let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-    let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
-    ConfigError::new(
-        "config::not_utf8",
-        format!("`{name}` is not UTF-8 text: invalid byte in line {line}"),
-    )
-    .help("save the file as UTF-8")
 }
 
 /// A long line's surroundings of a column, and how many characters stand before it there.

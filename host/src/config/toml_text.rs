@@ -5,11 +5,13 @@
 
 use serde_json::Number;
 use toml::Spanned;
-use toml::de::{DeInteger, DeTable, DeValue};
+use toml::de::{DeTable, DeValue};
 
 use super::document::{Key, Node, NodeValue, duplicate_key, syntax_error};
 use super::error::ConfigError;
 use super::source::{Source, Span};
+use super::syntax::{self, Format};
+use super::{limits, number, phrases};
 
 /// Parses a TOML text.
 pub(super) fn parse(source: &Source) -> Result<Node, Box<ConfigError>> {
@@ -26,11 +28,16 @@ fn refused(source: &Source, error: &toml::de::Error) -> ConfigError {
         return duplicate_key(source, key.trim_matches(['"', '\'']), Some(span))
             .help("it is already set above; keep one of the two");
     }
+    let is_blank = source.slice(span).trim().is_empty() && span.end > span.start;
     let reason = match error.message() {
-        deep if deep.starts_with("cannot recurse further") => "it is nested too deeply",
+        deep if deep.starts_with("cannot recurse further") || deep == "recursion limit" => {
+            return limits::too_deep(source, Some(span));
+        }
+        _ if is_blank => "missing value",
         reason => reason,
     };
-    syntax_error(source, span, reason)
+    syntax::recognised(source, Format::Toml, span.start)
+        .unwrap_or_else(|| phrases::refused(source, span, reason, phrases::TOML))
 }
 
 fn table(source: &Source, table: &DeTable<'_>) -> Result<NodeValue, Box<ConfigError>> {
@@ -51,13 +58,10 @@ fn node(source: &Source, value: &Spanned<DeValue<'_>>) -> Result<Node, Box<Confi
         DeValue::String(text) => NodeValue::String(text.to_string()),
         DeValue::Boolean(value) => NodeValue::Bool(*value),
         DeValue::Datetime(time) => NodeValue::String(time.to_string()),
-        DeValue::Integer(integer) => NodeValue::Number(
-            whole(integer).ok_or_else(|| syntax_error(source, span, "the integer is too large"))?,
-        ),
-        DeValue::Float(float) => NodeValue::Number(
-            decimal(float.as_str())
-                .ok_or_else(|| syntax_error(source, span, "the number is not finite"))?,
-        ),
+        DeValue::Integer(integer) => {
+            held(source, span, number::integer(integer.as_str(), integer.radix()))?
+        }
+        DeValue::Float(float) => held(source, span, number::decimal(float.as_str()))?,
         DeValue::Array(items) => {
             NodeValue::List(items.iter().map(|item| node(source, item)).collect::<Result<_, _>>()?)
         }
@@ -66,14 +70,10 @@ fn node(source: &Source, value: &Spanned<DeValue<'_>>) -> Result<Node, Box<Confi
     Ok(Node { value, span: Some(span) })
 }
 
-fn whole(integer: &DeInteger<'_>) -> Option<Number> {
-    let (digits, radix) = (integer.as_str(), integer.radix());
-    match i64::from_str_radix(digits, radix) {
-        Ok(value) => Some(value.into()),
-        Err(_) => u64::from_str_radix(digits, radix).ok().map(Number::from),
-    }
-}
-
-fn decimal(text: &str) -> Option<Number> {
-    text.parse().ok().and_then(Number::from_f64)
+fn held(
+    source: &Source,
+    span: Span,
+    number: Result<Number, &'static str>,
+) -> Result<NodeValue, Box<ConfigError>> {
+    number.map(NodeValue::Number).map_err(|reason| Box::new(syntax_error(source, span, reason)))
 }

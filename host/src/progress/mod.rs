@@ -4,12 +4,15 @@
 
 mod bars;
 mod plain;
+mod quantity;
 
 use std::io::{IsTerminal, Write};
 
 use clap::ValueEnum;
 
 use crate::events::{Reader, Record};
+
+pub use quantity::{bytes, duration};
 
 /// `--progress`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -81,7 +84,7 @@ pub fn with_commas(n: i64) -> String {
 }
 
 /// Facts of a trainer on one line.
-fn facts_line(facts: &serde_json::Map<String, serde_json::Value>) -> String {
+pub fn facts_line(facts: &serde_json::Map<String, serde_json::Value>) -> String {
     let shown: Vec<String> = facts
         .iter()
         .map(|(name, value)| {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use super::{facts_line, number, with_commas};
+use crate::config::escaped_lines;
 use crate::events::{Event, Reader, Record};
 
 /// One line for each thing worth one.
@@ -53,7 +54,7 @@ pub(super) fn line(event: &Event, total_steps: u64) -> Option<String> {
         Event::Log { phase, level, message, .. } if level != "debug" => {
             format!("[{phase}] {level}: {message}")
         }
-        Event::Warning { message } => format!("warning: {message}"),
+        Event::Warning { message } => format!("warning: {}", escaped_lines(message)),
         Event::PhaseFinished { phase, seconds, .. } => {
             format!("[{phase}] finished in {seconds:.1} s")
         }

@@ -7,8 +7,8 @@ use sdk::abi::{
     Fault, PhaseBox, PluginRoot_Ref, RawArtifact, RawContext, Services, Services_TO, ServicesArc,
 };
 use sdk::{
-    Artifact, DeviceContext, Error, Evaluation, ExportRequest, GenerateReply, GenerateRequest,
-    Metrics, Schedule, StateDict, StepReport, TensorHandle,
+    Artifact, DeviceContext, Error, Evaluation, ExportRequest, Forecast, GenerateReply,
+    GenerateRequest, Metrics, Schedule, StateDict, StepReport, TensorHandle,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -80,6 +80,9 @@ pub struct Prepared {
     pub schedule: Schedule,
     /// Facts to show.
     pub facts: Map<String, Value>,
+    /// What the phase will need.
+    #[serde(default)]
+    pub forecast: Forecast,
 }
 
 /// A phase of a pipeline, in its plugin.

@@ -1,24 +1,25 @@
 //! Loading one plugin library, in the order that lets the most be refused before it runs.
 //!
-//! Headers first, then the hash, both without loading; then `dlopen` (constructors run here),
+//! Headers first, without loading; then `dlopen` (constructors run here),
 //! the root symbol, the SDK's version, the layout of every type that crosses, and what the plugin
 //! says of itself. A library whose code may have run is never unloaded.
 
-use std::fs;
 use std::path::Path;
 
 use abi_stable::library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME_WITH_NUL};
+use object::read::ReadCache;
 use sdk::PluginDescription;
 use sdk::abi::PluginRoot_Ref;
 
 use super::elf;
+use super::file_hash::FileHash;
 use crate::atomic_write::reason;
 
 /// A library that passed every check.
 pub(super) struct Loaded {
     pub(super) root: PluginRoot_Ref,
     pub(super) description: PluginDescription,
-    pub(super) blake3: String,
+    pub(super) blake3: FileHash,
 }
 
 /// Loads the library at `path`.
@@ -26,10 +27,8 @@ pub(super) struct Loaded {
 /// # Errors
 /// A one-line reason.
 pub(super) fn load(path: &Path) -> Result<Loaded, String> {
-    let bytes = fs::read(path).map_err(|e| format!("can't be read: {}", reason(&e)))?;
-    elf::check(&bytes)?;
-    let blake3 = blake3::hash(&bytes).to_hex().to_string();
-    drop(bytes);
+    let blake3 = FileHash::open(path).map_err(|e| format!("can't be read: {}", reason(&e)))?;
+    elf::check(&ReadCache::new(blake3.file()))?;
     let root = open(path)?;
     let description = describe(root)?;
     if description.panic != "unwind" {

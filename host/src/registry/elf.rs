@@ -5,14 +5,15 @@
 
 use object::Endianness;
 use object::elf::{self, FileHeader64};
+use object::read::ReadRef;
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 
 /// Why the loader must not be given this file; `Ok` when it may.
 ///
 /// # Errors
 /// A one-line reason.
-pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
-    if !bytes.starts_with(&elf::ELFMAG) {
+pub(super) fn check<'data>(bytes: impl ReadRef<'data>) -> Result<(), String> {
+    if bytes.read_bytes_at(0, 4) != Ok(&elf::ELFMAG) {
         return Err("not a shared library: it does not start as an ELF file does".to_owned());
     }
     let header = FileHeader64::<Endianness>::parse(bytes)
@@ -28,12 +29,12 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     check_extents(header, endian, bytes)
 }
 
-fn check_extents(
+fn check_extents<'data>(
     header: &FileHeader64<Endianness>,
     endian: Endianness,
-    bytes: &[u8],
+    bytes: impl ReadRef<'data>,
 ) -> Result<(), String> {
-    let have = bytes.len() as u64;
+    let have = bytes.len().map_err(|()| "its length can't be told".to_owned())?;
     let table = |offset: u64, entry_bytes: u64, n: u64| offset.saturating_add(entry_bytes * n);
     let mut need = table(
         header.e_phoff(endian),

@@ -6,16 +6,19 @@
 mod client;
 mod dynamic;
 mod elf;
+mod file_hash;
+mod reserved;
 mod search;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use sdk::abi::PluginRoot_Ref;
-use sdk::{Error, PhaseDescription, PluginDescription, RESERVED_KEYS};
-use serde_json::Value;
+use sdk::{Error, PhaseDescription, PluginDescription};
 
 pub use client::{HostServices, PhaseClient, PhaseSpec, Prepared, SharedArtifact};
+pub use file_hash::FileHash;
+use reserved::reserved_key;
 pub use search::{SearchPath, user_config_dir};
 
 /// Where a plugin came from.
@@ -26,7 +29,7 @@ pub enum Source {
         /// The file.
         path: PathBuf,
         /// Hash of its bytes.
-        blake3: String,
+        blake3: FileHash,
     },
     /// Linked into this host.
     Bundled,
@@ -232,30 +235,4 @@ fn refuse_phase(phase: &PhaseDescription) -> Option<String> {
         "plugin `{}`: the section of phase `{}` has a key `{key}`, which belongs to `global`",
         phase.plugin, phase.phase
     ))
-}
-
-fn reserved_key(schema: &Value) -> Option<&str> {
-    let own = schema
-        .get("properties")
-        .and_then(Value::as_object)
-        .and_then(|properties| RESERVED_KEYS.into_iter().find(|key| properties.contains_key(*key)));
-    own.or_else(|| match schema {
-        Value::Object(map) => map.values().find_map(reserved_key),
-        Value::Array(items) => items.iter().find_map(reserved_key),
-        _ => None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reserved_keys_are_found_at_any_depth() {
-        let schema = serde_json::json!({
-            "properties": { "model": { "properties": { "dtype": {} } } },
-        });
-        assert_eq!(reserved_key(&schema), Some("dtype"));
-        assert_eq!(reserved_key(&serde_json::json!({ "properties": { "lr": {} } })), None);
-    }
 }

@@ -131,7 +131,8 @@ fn write_one(directory: &Path, artifact: &SharedArtifact) -> io::Result<Artifact
     Ok(ArtifactRecord { name: artifact.name.clone(), kind: artifact.kind.clone(), files })
 }
 
-fn check_name(name: &str) -> Result<(), Error> {
+/// Refuses a name that can't be a file's.
+pub(super) fn check_name(name: &str) -> Result<(), Error> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) || name == "manifest"
     {

@@ -14,7 +14,7 @@ use super::services::StreamServices;
 use super::{Interrupt, RunError, device, initial};
 use crate::config::{
     Catalogue, ConfigError, ConfigErrors, KnownPhase, Plan, PlannedPhase, PluginProfile, Request,
-    resolve,
+    VERSION_KEY, resolve,
 };
 use crate::events::EventStream;
 use crate::registry::{PhaseClient, PhaseSpec, Registry, SharedArtifact, user_config_dir};
@@ -75,6 +75,9 @@ pub fn catalogue(registry: &Registry) -> Catalogue {
             plugin: plugin.name.clone(),
             schema: phase.schema.clone(),
             defaults: phase.defaults.clone(),
+            version: phase.section_version,
+            changes: phase.changes.clone(),
+            amp_dtypes: phase.amp_dtypes.clone(),
         });
         catalogue.plugin_profiles.extend(phase.profiles.iter().map(|profile| PluginProfile {
             plugin: plugin.name.clone(),
@@ -106,7 +109,7 @@ pub fn compose(
         plan,
     };
     let mut errors = Vec::new();
-    match initial(&composed.plan) {
+    match initial(&composed.plan, &catalogue) {
         Ok(artifacts) => composed.initial = artifacts,
         Err(more) => errors.extend(more),
     }
@@ -121,10 +124,19 @@ pub fn compose(
 }
 
 /// What `global.init_from` names.
-fn initial(plan: &Plan) -> Result<Vec<SharedArtifact>, Vec<ConfigError>> {
+fn initial(plan: &Plan, catalogue: &Catalogue) -> Result<Vec<SharedArtifact>, Vec<ConfigError>> {
     let Some(wanted) = &plan.global.init_from else { return Ok(Vec::new()) };
-    initial::load(plan.global.output_dir.as_ref(), wanted)
-        .map_err(|e| vec![plan.section_error("global", "init_from", &e.message, e.help.as_deref())])
+    let refuse = |message: &str, help: Option<&str>| {
+        vec![plan.section_error("global", "init_from", message, help)]
+    };
+    let mut artifacts = initial::load(plan.global.output_dir.as_ref(), wanted)
+        .map_err(|e| refuse(&e.message, e.help.as_deref()))?;
+    for artifact in &mut artifacts {
+        initial::bring_to_today(artifact, catalogue).map_err(|errors| {
+            errors.0.iter().flat_map(|e| refuse(&e.message, e.help.as_deref())).collect::<Vec<_>>()
+        })?;
+    }
+    Ok(artifacts)
 }
 
 fn compose_phase(
@@ -198,14 +210,10 @@ fn explain_missing(mut errors: ConfigErrors, registry: &Registry) -> RunError {
 }
 
 impl Composed {
-    /// What `resolved_settings.json` holds: every value, and where it came from.
-    pub fn resolved_settings(&self) -> Value {
+    /// Every setting, resolved: a configuration in the sectioned form that resolves to the same.
+    pub fn settings(&self) -> Map<String, Value> {
         let mut settings = Map::new();
-        let mut origins = Map::new();
-        let mut global = serde_json::to_value(&self.plan.global).unwrap_or_default();
-        // The number of threads decides the last bits: keep the one that is used.
-        global["threads"] = self.device.threads.into();
-        origins.insert("global".to_owned(), self.plan.origins("global", &global).into());
+        let global = serde_json::to_value(&self.plan.global).unwrap_or_default();
         settings.insert("global".to_owned(), global);
         let names: Vec<Value> = self.phases.iter().map(|p| p.name.as_str().into()).collect();
         settings.insert("phases".to_owned(), names.into());
@@ -216,16 +224,43 @@ impl Composed {
             {
                 map.insert("phase".to_owned(), phase.description.phase.as_str().into());
             }
-            let origin = self.plan.origins(&phase.name, &phase.section);
-            origins.insert(phase.name.clone(), origin.into());
             settings.insert(phase.name.clone(), section);
+        }
+        settings
+    }
+
+    /// What `resolved_settings.json` holds: every value, and where it came from.
+    pub fn resolved_settings(&self) -> Value {
+        let mut settings = self.settings();
+        // The number of threads decides the last bits: keep the one that is used.
+        settings["global"]["threads"] = self.device.threads.into();
+        for phase in &self.phases {
+            // A newer plugin brings the section to its own version when the run goes on.
+            settings[&phase.name][VERSION_KEY] = phase.description.section_version.into();
         }
         serde_json::json!({
             "schema": 1,
             "profile": self.plan.profile.name,
             "source": self.plan.source,
             "settings": settings,
-            "origins": origins,
+            "origins": self.origins(&settings),
         })
+    }
+
+    /// Where every value of the settings came from, in the form of the settings.
+    fn origins(&self, settings: &Map<String, Value>) -> Map<String, Value> {
+        let of_document = || Value::from(self.plan.document_origin());
+        let origins = settings.iter().map(|(name, section)| {
+            if !section.is_object() {
+                return (name.clone(), of_document());
+            }
+            let mut origins = self.plan.origins(name, section);
+            // This key the host has put in itself.
+            if let Some(phase) = origins.get_mut("phase") {
+                *phase = of_document();
+            }
+            (name.clone(), origins.into())
+        });
+        origins.collect()
     }
 }

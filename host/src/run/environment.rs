@@ -15,7 +15,7 @@ pub(super) fn describe(registry: &Registry, device: &DeviceContext) -> Value {
         .map(|plugin| {
             let (path, blake3) = match &plugin.source {
                 Source::Library { path, blake3 } => {
-                    (Some(path.display().to_string()), Some(blake3.as_str()))
+                    (Some(path.display().to_string()), blake3.hex())
                 }
                 Source::Bundled => (None, None),
             };

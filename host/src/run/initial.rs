@@ -16,8 +16,9 @@ use serde_json::{Value, json};
 
 use super::artifacts::read_finished;
 use super::directory::PhaseDirectory;
-use super::resume::stored_settings;
+use super::resume::{stored_settings, today};
 use crate::checkpoint::{self, read_tensors};
+use crate::config::{Catalogue, ConfigErrors};
 use crate::registry::SharedArtifact;
 
 /// Name under which the artifacts' phase appears.
@@ -89,6 +90,23 @@ fn from_checkpoint(directory: &Path) -> Result<Vec<SharedArtifact>> {
     });
     let tensors = restored.state.tensors.into_iter().map(|(name, t)| (name, Arc::new(t)));
     Ok(vec![artifact("checkpoint", settings, tensors.collect())])
+}
+
+/// Brings the section of a checkpoint to the version that its plugin has today.
+///
+/// # Errors
+/// When it has a setting that is gone and meant something.
+pub(super) fn bring_to_today(
+    artifact: &mut SharedArtifact,
+    catalogue: &Catalogue,
+) -> std::result::Result<(), ConfigErrors> {
+    let name = artifact.settings["phase"].as_str().unwrap_or_default().to_owned();
+    if artifact.kind == "checkpoint"
+        && let Some(section) = artifact.settings.get_mut("section")
+    {
+        today(section, &name, catalogue)?;
+    }
+    Ok(())
 }
 
 /// The section that a checkpoint's phase was trained with, from the run it lies in:

@@ -4,6 +4,7 @@ mod artifacts;
 mod compose;
 mod device;
 mod directory;
+mod dry_run;
 mod environment;
 mod initial;
 mod interrupt;
@@ -19,9 +20,10 @@ use crate::config::ConfigErrors;
 pub use artifacts::{PhaseRecord, read_finished};
 pub use compose::{Composed, ComposedPhase, catalogue, compose, profile_dirs};
 pub use directory::{PhaseDirectory, RunDirectory, find_run};
+pub use dry_run::{Doubt, DryPhase, DryRun, Due, Estimate, Machine, Taken, Total, dry_run};
 pub use interrupt::Interrupt;
 pub use pipeline::{Outcome, PhaseSummary, Status, run};
-pub use resume::{Resume, stored_settings};
+pub use resume::{Resume, settings_today, stored_settings};
 pub use services::{NoServices, StreamServices};
 
 /// Why a run did not come to its end.

@@ -40,6 +40,8 @@ pub(super) struct PhaseLoop<'a> {
     total_steps: u64,
     steps_done: u64,
     best: Option<BestSoFar>,
+    /// Whether the evaluation after the last step was stopped.
+    evaluation_due: bool,
     values: BTreeMap<String, f64>,
     last_checkpoint: Option<u64>,
     pace: Pace,
@@ -76,7 +78,7 @@ impl<'a> PhaseLoop<'a> {
     ) -> Result<Self, RunError> {
         let prepared =
             phase.client.prepare(given).map_err(|e| failed(phase, "while preparing", e))?;
-        let Prepared { schedule, facts } = prepared;
+        let Prepared { schedule, facts, .. } = prepared;
         let total_steps =
             cx.max_steps.map_or(schedule.total_steps, |n| n.min(schedule.total_steps));
         let mut this = Self {
@@ -86,6 +88,7 @@ impl<'a> PhaseLoop<'a> {
             schedule,
             steps_done: 0,
             best: None,
+            evaluation_due: false,
             values: BTreeMap::new(),
             last_checkpoint: None,
             pace: Pace::start(),
@@ -117,6 +120,7 @@ impl<'a> PhaseLoop<'a> {
         self.phase.client.restore(state).map_err(|e| failed(self.phase, "while restoring", e))?;
         self.steps_done = manifest.step;
         self.best = manifest.best;
+        self.evaluation_due = manifest.evaluation_due;
         self.last_checkpoint = Some(manifest.step);
         let path = self.relative(&directory);
         let phase = self.phase.name.clone();
@@ -132,6 +136,9 @@ impl<'a> PhaseLoop<'a> {
     /// Runs to the last step, or to where the run is asked to stop.
     pub(super) fn run(mut self) -> Result<LoopEnd, RunError> {
         self.pace = Pace::start();
+        if self.evaluation_due && self.steps_done < self.total_steps {
+            self.measure()?;
+        }
         while self.steps_done < self.total_steps {
             if self.cx.interrupt.is_set() {
                 return self.stop();
@@ -163,19 +170,34 @@ impl<'a> PhaseLoop<'a> {
             self.log(report);
         }
         if !is_finite {
-            let error = sdk::Error::new("train::not_finite", "the loss is not a finite number")
-                .help("lower the learning rate or look at the data of this step; the last checkpoint stands");
             self.steps_done -= 1;
-            return Err(self.failed_at_step(error));
+            return Err(self.failed_at_step(not_finite()));
         }
-        let mut is_best = false;
-        if is_due(n, self.schedule.eval_every_steps) && !is_last {
-            is_best = self.evaluate(Evaluation::Periodic)?;
+        self.evaluation_due = is_due(n, self.schedule.eval_every_steps) && !is_last;
+        if self.evaluation_due {
+            self.measure()?;
         }
-        if (is_due(n, self.schedule.checkpoint_every_steps) && !is_last) || is_best {
-            self.checkpoint(is_best)?;
+        let is_saved = self.last_checkpoint == Some(n);
+        if is_due(n, self.schedule.checkpoint_every_steps) && !is_last && !is_saved {
+            self.checkpoint(false)?;
         }
         self.check_record()
+    }
+
+    /// The evaluation after a step, and a checkpoint where it is the best so far. One that is
+    /// stopped stays due.
+    fn measure(&mut self) -> Result<(), RunError> {
+        match self.evaluate(Evaluation::Periodic) {
+            Err(RunError::Phase { error, .. }) if error.code == sdk::CANCELLED => return Ok(()),
+            is_best => {
+                let is_best = is_best?;
+                self.evaluation_due = false;
+                if is_best {
+                    self.checkpoint(true)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn log(&mut self, report: StepReport) {
@@ -242,6 +264,7 @@ impl<'a> PhaseLoop<'a> {
             state_version: description.state_version,
             step: self.steps_done,
             best: self.best.clone(),
+            evaluation_due: self.evaluation_due,
             files: BTreeMap::new(),
         };
         let checkpoints = self.cx.directory.checkpoints();
@@ -298,6 +321,13 @@ impl<'a> PhaseLoop<'a> {
     fn relative(&self, path: &std::path::Path) -> String {
         path.strip_prefix(self.cx.run).unwrap_or(path).display().to_string()
     }
+}
+
+/// What ends a phase whose loss is not finite.
+pub(super) fn not_finite() -> sdk::Error {
+    sdk::Error::new("train::not_finite", "the loss is not a finite number").help(
+        "lower the learning rate or look at the data of this step; the last checkpoint stands",
+    )
 }
 
 pub(super) fn failed(phase: &ComposedPhase, place: &str, error: sdk::Error) -> RunError {

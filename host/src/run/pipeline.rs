@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::artifacts::{self, PhaseRecord, read_finished};
+use super::compose::catalogue;
 use super::directory::{PhaseDirectory, RunDirectory};
 use super::phase_loop::{LoopContext, LoopEnd, PhaseLoop, failed, find_checkpoint};
-use super::resume::{Resume, differences, stored_settings};
+use super::resume::{Resume, differences, settings_today, stored_settings};
 use super::{Composed, ComposedPhase, RunError, environment};
 use crate::atomic_write::at;
 use crate::events::{Event, EventStream, EventsFile, MetricsFile, Reader};
@@ -66,7 +67,12 @@ pub fn run(
     let mut warnings = composed.plan.warnings.clone();
     let directory = match &target {
         Some(path) => {
-            warnings.extend(check_same(&stored_settings(path)?, &settings)?);
+            let (mut old, mut new) = (stored_settings(path)?, settings.clone());
+            for settings in [&mut old, &mut new] {
+                settings_today(&mut settings["settings"], &catalogue(registry))
+                    .map_err(RunError::Config)?;
+            }
+            warnings.extend(check_same(&old, &new)?);
             RunDirectory::open(path)?
         }
         None => RunDirectory::create(&output_dir, global.run_name.as_deref())?,

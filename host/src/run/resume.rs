@@ -9,6 +9,8 @@ use super::RunError;
 use super::artifacts::read_finished;
 use super::directory::find_run;
 use crate::atomic_write::at;
+use crate::config::compare;
+use crate::config::{Catalogue, ConfigErrors, upgrade_stored};
 
 /// What `--resume` asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,28 +77,41 @@ pub fn stored_settings(run: &Path) -> Result<Value, RunError> {
         .map_err(|e| RunError::Record(format!("`{}` is damaged: {e}", path.display())))
 }
 
+/// Brings the sections of a run's stored settings to the versions that their plugins have today.
+///
+/// # Errors
+/// When one is of a newer version, or has a setting that is gone and meant something.
+pub fn settings_today(settings: &mut Value, catalogue: &Catalogue) -> Result<(), ConfigErrors> {
+    let sections = settings.as_object_mut().into_iter().flatten();
+    for (name, section) in sections.filter(|(name, _)| *name != "global") {
+        today(section, name, catalogue)?;
+    }
+    Ok(())
+}
+
+/// Brings one stored section to today's version, and takes the version out.
+pub(super) fn today(
+    section: &mut Value,
+    name: &str,
+    catalogue: &Catalogue,
+) -> Result<(), ConfigErrors> {
+    let phase = section.get("phase").and_then(Value::as_str).unwrap_or(name);
+    if let Some(known) = catalogue.phase(phase).filter(|_| section.is_object()) {
+        *section = upgrade_stored(section, name, known)?;
+    }
+    Ok(())
+}
+
 /// Dotted keys of sections whose values differ between two settings; the `global` block may
 /// differ in what has no say in the result.
 pub(super) fn differences(old: &Value, new: &Value) -> Vec<String> {
-    let mut keys = Vec::new();
-    collect(old, new, String::new(), &mut keys);
     let harmless =
         ["global.output_dir", "global.run_name", "global.max_steps", "global.keep_checkpoints"];
-    keys.retain(|key| !harmless.contains(&key.as_str()));
-    keys
-}
-
-fn collect(old: &Value, new: &Value, path: String, keys: &mut Vec<String>) {
-    let (Value::Object(a), Value::Object(b)) = (old, new) else {
-        if old != new {
-            keys.push(path);
-        }
-        return;
-    };
-    let names: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-    for name in names {
-        let inner = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        let get = |map: &serde_json::Map<String, Value>| map.get(name).cloned().unwrap_or_default();
-        collect(&get(a), &get(b), inner, keys);
-    }
+    compare(old, new)
+        .into_iter()
+        // What a newer host or plugin has added, and is null, an older run did without.
+        .filter(|found| found.a.clone().unwrap_or_default() != found.b.clone().unwrap_or_default())
+        .map(|found| found.key)
+        .filter(|key| !harmless.contains(&key.as_str()))
+        .collect()
 }

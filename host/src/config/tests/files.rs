@@ -3,68 +3,10 @@
 use serde_json::json;
 
 use super::Project;
-use crate::config::{PluginProfile, list_profiles, resolve};
+use crate::config::{PluginProfile, check_text, list_profiles};
 
 #[test]
-fn duplicate_keys_are_refused_in_every_format() {
-    Project::with("a.json", "{\"try\": {\"loss\": null,\n \"loss\": null}}").fails(
-        "error: duplicate key `loss`
- --> a.json:2:2
-  |
-2 |  \"loss\": null}}
-  |  ^^^^^^
-  = key: try.loss
-help: it is already set in line 1; keep one of the two",
-    );
-    Project::with("a.yaml", "try:\n  loss: null\n  loss: null\n").fails(
-        "error: duplicate key `loss`
- --> a.yaml:3:3
-  |
-3 |   loss: null
-  |   ^^^^
-  = key: try.loss
-help: it is already set in line 2; keep one of the two",
-    );
-    Project::with("a.toml", "[try.data]\nmix = {}\nmix = {}\n").fails(
-        "error: duplicate key `mix`
- --> a.toml:3:1
-  |
-3 | mix = {}
-  | ^^^
-help: it is already set above; keep one of the two",
-    );
-}
-
-#[test]
-fn syntax_errors_show_the_place_in_every_format() {
-    Project::with("a.json", "{\"try\": {\n  \"a\": 1,\n}}").fails(
-        "error: `a.json` cannot be read: trailing comma
- --> a.json:3:1
-  |
-3 | }}
-  | ^",
-    );
-    Project::with("a.yaml", "try:\n  a: [1\nb: 2\n").fails(
-        r#"error: `a.yaml` cannot be read: illegal placement of ':' indicator
- --> a.yaml:3:2
-  |
-3 | b: 2
-  |  ^"#,
-    );
-    Project::with("a.toml", "[try]\na = \n").fails(
-        r#"error: `a.toml` cannot be read: string values must be quoted, expected literal string
- --> a.toml:2:5
-  |
-2 | a = 
-  |     ^"#,
-    );
-}
-
-#[test]
-fn files_that_are_no_text_or_missing_are_refused() {
-    Project::new().file("a.toml", b"[try]\n# \xff\n").config("a.toml").fails(
-        "error: `a.toml` is not UTF-8 text: invalid byte in line 2\nhelp: save the file as UTF-8",
-    );
+fn files_that_are_missing_are_refused_and_byte_order_marks_are_not() {
     Project::new().config("train.json").fails("error: no configuration file `train.json`");
     Project::new().config("a.ini").fails(
         "error: cannot tell the format of `a.ini`\n  = expected: a name ending in `.toml`, `.yaml`, `.yml` or `.json`",
@@ -133,6 +75,7 @@ error: expected a list of phase names, found string `try`
 2 | phases = 'try'
   |          ^^^^^
   = key: phases
+help: write `phases = [\"try\"]`
 
 error: `global` is a section, not a setting
   --> override 1: global=5
@@ -201,27 +144,23 @@ fn profiles_are_found_hidden_and_missed_by_name() {
 }
 
 #[test]
-fn a_parsers_own_words_do_not_reach_the_reader() {
-    let nested = |open: &str, depth: usize, close: &str| open.repeat(depth) + &close.repeat(depth);
-    let cases = [
-        ("a.yaml", "~: 1\n".to_owned(), "a key cannot be null"),
-        ("a.yaml", "[a]: 1\n".to_owned(), "a key must be a plain string"),
-        ("a.yaml", "a: !!int x\n".to_owned(), "the value does not fit its tag"),
-        ("a.yaml", "a: !x y\n".to_owned(), "unsupported tag `!x`"),
-        ("a.yaml", "a: .nan\n".to_owned(), "the number is not finite"),
-        ("a.yaml", "a: 1\n---\nb: 1\n".to_owned(), "it holds more than one document"),
-        ("a.yaml", nested("[", 99, "]"), "it is nested too deeply, or its aliases expand too far"),
-        ("a.json", nested("[", 999, "]"), "it is nested too deeply"),
-        ("a.json", "{\"a\": tru}".to_owned(), "expected `true`, `false` or `null`"),
-        ("a.json", "{\"a\": 1".to_owned(), "the text ends while parsing an object"),
-        ("a.toml", format!("a = {}", nested("[", 999, "]")), "it is nested too deeply"),
-        ("a.toml", "a = inf\n".to_owned(), "the number is not finite"),
-        ("a.toml", "a = 99999999999999999999\n".to_owned(), "the integer is too large"),
-    ];
-    for (name, text, reason) in cases {
-        let project = Project::with(name, &text);
-        let errors = resolve(&project.request, &project.catalogue).unwrap_err();
-        let message = project.without_dir(&errors.0[0].message);
-        assert_eq!(message, format!("`{name}` cannot be read: {reason}"), "for {text}");
-    }
+fn a_text_at_hand_is_checked_like_a_file() {
+    let project = Project::new().file("text.toml", "[practise]\n").set("training.keep=1");
+    let check = |text: &str, format: &str| {
+        check_text(text, format, &project.request, &project.catalogue)
+            .map(|plan| plan.phases[0].section.clone())
+            .map_err(|errors| errors.0[0].to_string())
+    };
+    let section = json!({"training": {"total_steps": 5, "keep": 1}});
+    assert_eq!(check("[try.training]\ntotal_steps = 5\n", "toml"), Ok(section.clone()));
+    assert_eq!(check("try: {training: {total_steps: 5}}", "yaml"), Ok(section.clone()));
+    assert_eq!(check(r#"{"try": {"training": {"total_steps": 5}}}"#, "json"), Ok(section));
+    let error = "error: unknown key `keep` in `try`
+ --> text:1:7
+  |
+1 | try: {keep: 1}
+  |       ^^^^
+  = key: try.keep
+help: `keep` belongs under `try.training`";
+    assert_eq!(check("try: {keep: 1}", "yaml"), Err(error.to_owned()));
 }

@@ -3,9 +3,14 @@
 //! A [`Project`] is a temporary directory with files and a request; the phases in it belong to a made-up
 //! plugin whose schema has one setting of each kind.
 
+mod exported;
+mod faults;
 mod files;
+mod hostile;
+mod lifted;
 mod precedence;
 mod shapes;
+mod syntax;
 mod values;
 
 use std::fs;
@@ -81,6 +86,38 @@ enum Loss {
     Focal { gamma: f64 },
 }
 
+/// A section with lists, of mappings and of bounded length, and with several switches.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only the schema is used")]
+struct Judge {
+    #[serde(default)]
+    panel: Panel,
+    #[serde(default)]
+    criteria: Vec<Criterion>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Panel {
+    judges: Option<u32>,
+    #[schemars(length(min = 1))]
+    names: Vec<String>,
+    #[schemars(length(min = 2, max = 3))]
+    bounds: Vec<i64>,
+    strict: bool,
+    secret: bool,
+    open: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only the schema is used")]
+struct Criterion {
+    name: String,
+    weight: f64,
+}
+
 struct Project {
     dir: TempDir,
     request: Request,
@@ -89,20 +126,24 @@ struct Project {
 
 impl Project {
     fn new() -> Self {
-        let schema = schemars::schema_for!(Toy).to_value();
-        let known = |phase: &str| KnownPhase {
+        let dir = tempfile::tempdir().unwrap();
+        let catalogue =
+            Catalogue { profile_dirs: vec![dir.path().to_owned()], ..Catalogue::default() };
+        let bare = Self { dir, request: Request::default(), catalogue };
+        bare.with_phase::<Toy>("practise").with_phase::<Toy>("try")
+    }
+
+    fn with_phase<S: JsonSchema>(mut self, phase: &str) -> Self {
+        self.catalogue.phases.push(KnownPhase {
             phase: phase.into(),
             plugin: "toy".into(),
-            schema: schema.clone(),
+            schema: schemars::schema_for!(S).to_value(),
             defaults: Value::Null,
-        };
-        let dir = tempfile::tempdir().unwrap();
-        let catalogue = Catalogue {
-            phases: vec![known("practise"), known("try")],
-            plugin_profiles: Vec::new(),
-            profile_dirs: vec![dir.path().to_owned()],
-        };
-        Self { dir, request: Request::default(), catalogue }
+            version: 1,
+            changes: Vec::new(),
+            amp_dtypes: vec![DType::Bf16],
+        });
+        self
     }
 
     fn file(self, name: &str, text: impl AsRef<[u8]>) -> Self {

@@ -90,7 +90,7 @@ fn override_values_are_read_by_kind() {
         .set("a..b=1")
         .set("training.betas.0=1")
         .fails(
-r#"error: the value of override `training.betas` is not JSON: the text ends while parsing a value
+            r#"error: the value of override `training.betas` is not JSON: a `[` is not closed
   --> override 1: training.betas=[1,
 help: write lists, mappings and quoted texts as JSON, for example `[0.9, 0.95]`
 
@@ -106,5 +106,26 @@ error: expected a list of 2 items, found a mapping
   --> override 4: training.betas.0=1
   = key: try.training.betas
 help: lists are replaced whole: write `try.training.betas=[…]`"#,
-);
+        );
+}
+
+#[test]
+fn a_key_that_nobody_wrote_is_shown_where_its_mapping_was_written() {
+    let project = Project::with("a.toml", "[try.training]\nnote = 'x'\n").set("training.keep=0.5");
+    let error = project.plan().section_error("try", "training.warmup_steps", "too long", None);
+    assert_eq!(
+        project.without_dir(&error.to_string()),
+        "error: too long
+ --> a.toml:1:6
+  |
+1 | [try.training]
+  |      ^^^^^^^^
+  = key: try.training.warmup_steps"
+    );
+    let project = Project::with("a.toml", "[try]\n").set("training.keep=0.5");
+    let error = project.plan().section_error("try", "training.warmup_steps", "too long", None);
+    assert_eq!(
+        error.to_string(),
+        "error: too long\n  --> override 1: training.keep=0.5\n  = key: try.training.warmup_steps"
+    );
 }

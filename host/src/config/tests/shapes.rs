@@ -10,10 +10,10 @@ fn flat_files_become_one_section() {
     let project = Project::with("a.json", text).phase("try");
     project.warns(&[
         "`training.practise` in `a.json:2` is not used: the run has only phase `try`",
-        "`training.amp_dtype` has no effect: `training.amp` is false in `a.json:1`",
+        "`training.try.amp_dtype` in `a.json:1` has no effect: `training.try.amp` is false in `a.json:1`",
         "`device` in `a.json:3` is read as `global.device`; write it there",
-        "`training.seed` in `a.json:1` is read as `global.seed`; write it there",
-        "`training.amp` in `a.json:1` is read as `global.amp_dtype`; write it there",
+        "`training.try.seed` in `a.json:1` is read as `global.seed`; write it there",
+        "`training.try.amp` in `a.json:1` is read as `global.amp_dtype: null`; write it there",
     ]);
     let plan = project.plan();
     assert_eq!(
@@ -188,9 +188,12 @@ help: `phases` lists `practies`; spell the two alike"#,
         );
     Project::with("a.toml", "[try]\n[practise]\n").fails(
         "error: missing key `phases`: the order of `try`, `practise` is not stated
-  --> a.toml
+ --> a.toml:2:2
+  |
+2 | [practise]
+  |  ^^^^^^^^
   = key: phases
-help: add the list `phases` with the order, for example [\"try\", \"practise\"]",
+help: write `phases = [\"try\", \"practise\"]` at the top, in the order to run",
     );
     let mut bare = Project::with("a.toml", "[try]\n").phase("try");
     bare.catalogue.phases.clear();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use sdk::{
-    Artifact, Artifacts, Error, Evaluation, Generator, Metrics, PhaseContext, Result, Schedule,
-    StateVisitor, Stateful, StepReport, TensorHandle, Trainer,
+    Artifact, Artifacts, Best, Error, Evaluation, Generator, Goal, Metrics, PhaseContext, Result,
+    Schedule, StateVisitor, Stateful, StepReport, TensorHandle, Trainer,
 };
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,7 @@ enum Mode {
     ErrorInStep,
     NanInStep,
     SlowPrepare,
+    SlowEvaluate,
     Talk,
 }
 
@@ -113,10 +114,13 @@ impl Trainer for Stress {
 
     fn schedule(&self) -> Schedule {
         assert!(self.config.mode != Mode::PanicInSchedule, "asked for the schedule");
+        let evaluates = self.config.mode == Mode::SlowEvaluate;
+        let best = Best { metric: "size".to_owned(), goal: Goal::Min };
         Schedule {
             log_every_steps: 1,
-            eval_every_steps: 0,
+            eval_every_steps: if evaluates { 2 } else { 0 },
             checkpoint_every_steps: 1,
+            best: evaluates.then_some(best),
             ..Schedule::new(self.config.total_steps)
         }
     }
@@ -140,9 +144,17 @@ impl Trainer for Stress {
         Ok(StepReport::new(f64::from(draw * draw), 1))
     }
 
-    fn evaluate(&mut self, _: Evaluation, _: &PhaseContext) -> Result<Metrics> {
+    fn evaluate(&mut self, _: Evaluation, cx: &PhaseContext) -> Result<Metrics> {
         assert!(self.config.mode != Mode::PanicInEvaluate, "asked to evaluate");
-        Ok(Metrics::new())
+        if self.config.mode != Mode::SlowEvaluate {
+            return Ok(Metrics::new());
+        }
+        log::info!("measuring");
+        for _ in 0..25 {
+            cx.check_cancelled()?;
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok([("size".to_owned(), f64::from(self.state[0].abs()))].into())
     }
 
     fn artifacts(&mut self) -> Result<Vec<Artifact>> {

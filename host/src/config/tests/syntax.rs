@@ -1,0 +1,138 @@
+//! What the parsers refuse, in the words that the reader sees; one row for each thing they say.
+
+use super::hostile::fault;
+
+const JSON: &[(&str, &str)] = &[
+    (r#"{"try": {"training": {"base_lr": NaN}}}"#, "the number is not finite"),
+    (r#"{"try": {"training": {"base_lr": -Infinity}}}"#, "the number is not finite"),
+    (r#"{"try": {"training": {"base_lr": Infinity}}}"#, "the number is not finite"),
+    (r#"{"try": {"training": {"base_lr": 1e999}}}"#, "the number is too large"),
+    (
+        r#"{"try": {"training": {"base_lr": 1e-999}}}"#,
+        "the number is too small to be told from zero",
+    ),
+    (r#"{"try": {"training": {"base_lr": 99999999999999999999}}}"#, "the integer is too large"),
+    (r#"{"try": {"training": {"base_lr": 0x1F}}}"#, "`0x1F` is not a number in JSON"),
+    (r#"{"try": {"training": {"base_lr": 007}}}"#, "`007` is not a number in JSON"),
+    (r#"{"try": {"training": {"base_lr": .5}}}"#, "`.5` is not a number in JSON"),
+    (r#"{"try": {"training": {"base_lr": +1}}}"#, "`+1` is not a number in JSON"),
+    (r#"{"try": {"training": {"base_lr": 1_000}}}"#, "`1_000` is not a number in JSON"),
+    (r#"{"try": {'training': 1}}"#, "JSON takes double quotes"),
+    (r#"{"try": None}"#, "`None` is not JSON"),
+    ("// c\n{\"try\": {}}", "JSON has no comments"),
+    (r#"{"try": {}} x"#, "something stands behind the end of the document"),
+    ("{\"try\": \"a\nb\"}", "a string is not closed on its line"),
+    (r#"{"try": "a\qb"}"#, r"a `\` is followed by a character that means nothing there"),
+    (r#"{"try": "\ud800"}"#, r"`\u…` names half a character"),
+    ("", "it is empty"),
+    ("  \n", "it is empty"),
+    ("\u{feff}", "it is empty"),
+    (r#"{"try" {}}"#, "`:` is missing behind `\"try\"`"),
+    (r#"{"try": {} "x": 1}"#, "`,` is missing"),
+];
+
+const TOML: &[(&str, &str)] = &[
+    ("try = nan", "the number is not finite"),
+    ("try = -inf", "the number is not finite"),
+    ("try = 1e999", "the number is too large"),
+    ("try = 1e-999", "the number is too small to be told from zero"),
+    ("try = 99999999999999999999", "the integer is too large"),
+    ("try = 007", "`007` is not a number in TOML"),
+    ("try = .5", "`.5` is not a number in TOML"),
+    ("try = None", "TOML has no `None`"),
+    ("try = true x", "a string needs quotes"),
+    ("try: 1", "a `:` stands between a key and its value"),
+    (r#"{"try": 1}"#, "it looks like JSON, not TOML"),
+    ("try = 'a\nb'", "a string is not closed on its line"),
+    (r#"try = "a\qb""#, r"a `\` is followed by a character that means nothing there"),
+    ("a = 1\na.b = 2", "a key with a value cannot have keys below it"),
+    ("a = {b = 1}\n[a.c]\nx=1", "a key with a value cannot have keys below it"),
+    ("[a", "the name of a table is not closed"),
+    ("= 1", "a key is missing"),
+    ("a b = 1", "a key with a space or another letter needs quotes"),
+    ("a =\n", "a value is missing behind `=`"),
+    ("a\n", "`=` is missing behind `a`"),
+    ("a = [1,, 2]", "two commas follow each other"),
+    ("a = [1 2]", "`,` is missing"),
+    ("a = {b = 1", "a `{` is not closed"),
+    ("a = 1 b = 2", "two settings stand in one line"),
+    ("a = 1\rb = 2", "two settings stand in one line"),
+    ("a = \"\u{1b}\"", "a control character stands in the text"),
+    ("a = 0x", "this is no number"),
+    ("a = \"\"\"b", "triple quotes are not closed"),
+    ("a = [b = [c", "a `[` is not closed"),
+    ("# c\u{7}\na = 1", "a control character stands in a comment"),
+];
+
+const YAML: &[(&str, &str)] = &[
+    ("try: .NaN", "the number is not finite"),
+    ("try: -.INF", "the number is not finite"),
+    ("try: 1e999", "the number is too large"),
+    ("try: 1e-999", "the number is too small to be told from zero"),
+    ("try: 99999999999999999999", "the integer is too large"),
+    ("try: -99999999999999999999", "the integer is too large"),
+    ("try: 999999999999999999999999999999999999999999999999999", "the integer is too large"),
+    ("null: x", "a key cannot be null"),
+    ("? [a, b]\n: x", "a key must be a plain string"),
+    ("? {a: b}\n: x", "a key must be a plain string"),
+    (r#"a: !!binary "*""#, "the value does not fit its tag"),
+    ("a: !!set {x, y}", "the tag `!!set` has no meaning here"),
+    ("a: !!omap [x: 1]", "the tag `!!omap` has no meaning here"),
+    ("a: !!timestamp 2001-12-14", "a string needs quotes"),
+    ("a: !!float x", "the value does not fit its tag"),
+    ("a: !!bool x", "the value does not fit its tag"),
+    ("a: !!map x", "the tag `!!map` has no meaning here"),
+    ("a: !!seq {x: 1}", "the tag `!!seq` has no meaning here"),
+    ("a: !!python/object:os.system x", "the tag `!!python/object:os.system` has no meaning here"),
+    ("a: !include x", "the tag `!include` has no meaning here"),
+    ("a: *x", "an alias names no anchor above it"),
+    ("a: &x [*x]", "an alias stands inside of what it names"),
+    ("a: 1\n---\nb: 2", "it holds more than one document"),
+    ("---\n---\n", "it holds more than one document"),
+    ("a:\n\tb: 1", "a tab stands where YAML takes only spaces"),
+    ("a:\n  b: 1\n\tc: 1", "a tab stands where YAML takes only spaces"),
+    ("a: b: c", "a string with `: ` in it needs quotes"),
+    (r#"a: "b"#, "a quote is not closed"),
+    ("a: 'b\n", "a quote is not closed"),
+    ("a: [1, 2", "a `[` is not closed"),
+    ("a: {b: 1", "a `{` is not closed"),
+    ("a: }", "one `}` too many"),
+    ("a: [1}", "a `[` is closed by `}`"),
+    (r#"a: "\q""#, r"a `\` is followed by a character that means nothing there"),
+    (r#"a: "\ud800""#, r"`\u…` names half a character"),
+    ("a: @x", "a string that begins with `@` needs quotes"),
+    ("a: `x`", "a string that begins with a backtick needs quotes"),
+    ("a: %x", "a string that begins with `%` needs quotes"),
+    ("a: 1\n b: 2", "the line is indented further than the one above it"),
+    ("a:\n  b: 1\n c: 2", "the line begins in another column than those it belongs to"),
+    ("- a\nb: 1", "a key stands among list items"),
+    ("a: 1\n- b", "a list item stands among keys"),
+    ("a: - b", "a list item cannot stand here"),
+    ("a: | b\n", "there is more behind `|` or `>`"),
+    ("a: |\n x\ny", "`:` is missing behind `y`"),
+    ("a: \"\u{1b}\"", "a control character stands in the text"),
+    ("a: \u{7}", "a control character stands in the text"),
+    ("a: b #c\n# \u{7}", "a control character stands in the text"),
+    ("a: b\n  c #d\n  e", "a comment stands inside a string of several lines"),
+    ("<<: 5", "`<<` takes a mapping or a list of mappings"),
+    ("<<: [{a: 1}, 5]", "`<<` takes a mapping or a list of mappings"),
+    ("try: {training: {note: 99999999999999999999}}", "the integer is too large"),
+    ("try: {training: {note: -99999999999999999999}}", "the integer is too large"),
+    (
+        "try: {training: {note: 999999999999999999999999999999999999999999999999999}}",
+        "the integer is too large",
+    ),
+    ("try: {training: {note: +.inf}}", "the number is not finite"),
+];
+
+#[test]
+fn what_no_parser_takes_is_said_in_plain_words() {
+    for (format, rows) in [("json", JSON), ("toml", TOML), ("yaml", YAML)] {
+        for (text, reason) in rows {
+            let name = format!("a.{format}");
+            let (project, error) = fault(&name, text);
+            let message = project.without_dir(&error.message);
+            assert_eq!(message, format!("`{name}` cannot be read: {reason}"), "for {text:?}");
+        }
+    }
+}
