@@ -48,6 +48,32 @@ fn a_typo_in_the_last_section_stops_the_first_phase() {
     ");
 }
 
+/// The plugin of a sound section is asked although a later one is faulty.
+#[test]
+fn what_a_plugin_finds_comes_with_the_typos_of_later_sections() {
+    let text = PIPELINE.replace("total_steps = 3", "total_steps = 3\nat_step = 9");
+    assert_snapshot!(refused(&text, &[]), @"
+    exit: 2
+    ----- stderr
+    error: `at_step` lies behind the last step
+     --> run.toml:5:11
+      |
+    5 | at_step = 9
+      |           ^
+      = key: stress.at_step
+
+    error: unknown key `learning_rte` in `second`
+      --> run.toml:13:1
+       |
+    13 | learning_rte = 0.5
+       | ^^^^^^^^^^^^
+       = key: second.learning_rte
+    help: did you mean `learning_rate`?
+
+    error: 2 configuration errors; nothing was started
+    ");
+}
+
 #[test]
 fn all_errors_of_all_phases_come_at_once() {
     let text = PIPELINE

@@ -14,7 +14,7 @@ use super::services::StreamServices;
 use super::{Interrupt, RunError, device, initial};
 use crate::config::{
     Catalogue, ConfigError, ConfigErrors, KnownPhase, Plan, PlannedPhase, PluginProfile, Request,
-    VERSION_KEY, resolve,
+    VERSION_KEY, survey,
 };
 use crate::events::EventStream;
 use crate::registry::{PhaseClient, PhaseSpec, Registry, SharedArtifact, user_config_dir};
@@ -98,17 +98,23 @@ pub fn compose(
     interrupt: &Interrupt,
 ) -> Result<Composed, RunError> {
     let catalogue = catalogue(registry);
-    let plan = resolve(request, &catalogue).map_err(|e| explain_missing(e, registry))?;
-    let device = device::context(&plan.global);
+    let (plan, mut errors) = match survey(request, &catalogue) {
+        (Some(plan), errors) => (plan, errors),
+        (None, errors) => return Err(explain_missing(ConfigErrors(errors), registry)),
+    };
     let mut composed = Composed {
-        device,
+        device: device::context(&plan.global),
         initial: Vec::new(),
         phases: Vec::new(),
         stream: Arc::default(),
         interrupt: interrupt.clone(),
         plan,
     };
-    let mut errors = Vec::new();
+    if !errors.is_empty() {
+        let mut found = faults_before_the_first(&errors, &composed, registry);
+        found.append(&mut errors);
+        return Err(explain_missing(ConfigErrors(found), registry));
+    }
     match initial(&composed.plan, &catalogue) {
         Ok(artifacts) => composed.initial = artifacts,
         Err(more) => errors.extend(more),
@@ -121,6 +127,26 @@ pub fn compose(
         }
     }
     if errors.is_empty() { Ok(composed) } else { Err(RunError::Config(ConfigErrors(errors))) }
+}
+
+/// What plugins find in the sections before the first that has errors already: one look shows them
+/// too. Behind it nothing can be said, since what that phase would hand on isn't known.
+fn faults_before_the_first(
+    errors: &[ConfigError],
+    composed: &Composed,
+    registry: &Registry,
+) -> Vec<ConfigError> {
+    let section = |error: &ConfigError| error.key.split('.').next().unwrap_or_default().to_owned();
+    let faulty: Vec<String> = errors.iter().map(section).collect();
+    let planned = composed.plan.phases.clone();
+    let is_section = |name: &String| planned.iter().any(|phase| phase.name == *name);
+    if !faulty.iter().all(is_section) || composed.plan.global.init_from.is_some() {
+        return Vec::new();
+    }
+    let mut upstream = Vec::new();
+    let sound = planned.iter().take_while(|phase| !faulty.contains(&phase.name));
+    let found = sound.map(|phase| compose_phase(composed, phase, registry, &mut upstream));
+    found.filter_map(Result::err).flatten().collect()
 }
 
 /// What `global.init_from` names.
