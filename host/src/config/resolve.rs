@@ -40,8 +40,7 @@ pub(super) fn survey(
     catalogue: &Catalogue,
     profiles: &Profiles,
 ) -> (Option<Plan>, Vec<ConfigError>) {
-    let (errors, warnings, log) = (Vec::new(), Vec::new(), Log::default());
-    let mut resolver = Resolver { request, catalogue, profiles, errors, warnings, log };
+    let mut resolver = Resolver::new(request, catalogue, profiles);
     let inputs = inputs::gather(request, &mut resolver.errors);
     let document = resolver.document();
     let plan = document.map(|(document, info)| resolver.run(&document, info, inputs));
@@ -58,8 +57,7 @@ pub(super) fn survey_document(
     catalogue: &Catalogue,
     profiles: &Profiles,
 ) -> (Option<Plan>, Vec<ConfigError>) {
-    let (errors, warnings, log) = (Vec::new(), Vec::new(), Log::default());
-    let mut resolver = Resolver { request, catalogue, profiles, errors, warnings, log };
+    let mut resolver = Resolver::new(request, catalogue, profiles);
     let inputs = inputs::gather(request, &mut resolver.errors);
     let (info, mut errors) = profile::info(document, "");
     resolver.errors.append(&mut errors);
@@ -78,7 +76,12 @@ struct Resolver<'a> {
     log: Log,
 }
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
+    fn new(request: &'a Request, catalogue: &'a Catalogue, profiles: &'a Profiles) -> Self {
+        let (errors, warnings, log) = (Vec::new(), Vec::new(), Log::default());
+        Self { request, catalogue, profiles, errors, warnings, log }
+    }
+
     fn run(&mut self, document: &Document, info: ProfileInfo, inputs: Vec<Input>) -> Plan {
         let phase = self.phase_of(document, &info);
         let mut shaped = shape(document, phase.as_deref(), self.catalogue);

@@ -90,11 +90,10 @@ impl CustomOp2 for RmsNorm {
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let dy = dy.contiguous()?;
         let (xs, ws, dys) = (View::of_f32(x)?, View::of_f32(w)?, View::of_f32(&dy)?);
-        let mut dx = Vec::new();
+        let mut dx = vec![0.0; xs.slice().len()];
         let dw = sink::accumulate(w, |dw| {
-            dx = fill(xs.slice().len(), |dx| {
-                kernels::rms_norm_backward(xs.slice(), ws.slice(), self.0, dys.slice(), dx, dw);
-            });
+            let (x, w, dy) = (xs.slice(), ws.slice(), dys.slice());
+            kernels::add_rms_norm_backward(x, w, self.0, dy, &mut dx, dw);
         })?;
         Ok((Some(Tensor::from_vec(dx, x.shape(), x.device())?), dw))
     }
@@ -131,12 +130,10 @@ impl CustomOp3 for LayerNorm {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let dy = dy.contiguous()?;
         let (xs, ws, dys) = (View::of_f32(x)?, View::of_f32(w)?, View::of_f32(&dy)?);
-        let (mut dx, mut bias) = (Vec::new(), vec![0.0; b.elem_count()]);
+        let (mut dx, mut bias) = (vec![0.0; xs.slice().len()], vec![0.0; b.elem_count()]);
         let dw = sink::accumulate(w, |dw| {
-            dx = fill(xs.slice().len(), |dx| {
-                let (x, w, dy) = (xs.slice(), ws.slice(), dys.slice());
-                kernels::layer_norm_backward(x, w, self.0, dy, dx, dw, &mut bias);
-            });
+            let (x, w, dy) = (xs.slice(), ws.slice(), dys.slice());
+            kernels::add_layer_norm_backward(x, w, self.0, dy, &mut dx, dw, &mut bias);
         })?;
         let db = sink::accumulate(b, |db| kernels::add_assign(db, &bias))?;
         Ok((Some(Tensor::from_vec(dx, x.shape(), x.device())?), dw, db))

@@ -14,20 +14,6 @@ multiversion! {
         }
     }
 
-    /// dx, and dw +=, of [`rms_norm`].
-    fn rms_norm_backward(x: &[f32], w: &[f32], eps: f32, dy: &[f32], dx: &mut Out, dw: &mut [f32]) {
-        let c = w.len();
-        let dw = &mut dw[..c];
-        for ((x, dy), dx) in rows!(c; x, dy).zip(dx.chunks_exact_mut(c)) {
-            let r = 1.0 / (dot(x, x) / c as f32 + eps).sqrt();
-            let k = sum_lanes(c, |i| dy[i] * w[i] * x[i]) * r * r * r / c as f32;
-            for i in 0..c {
-                dw[i] += dy[i] * x[i] * r;
-                dx[i].write(dy[i] * w[i] * r - x[i] * k);
-            }
-        }
-    }
-
     /// dx += and dw += of [`rms_norm`].
     fn add_rms_norm_backward(
         x: &[f32], w: &[f32], eps: f32, dy: &[f32], dx: &mut [f32], dw: &mut [f32],
@@ -54,27 +40,6 @@ multiversion! {
             let r = 1.0 / (var + eps).sqrt();
             for i in 0..c {
                 y[i].write((x[i] - mean) * r * w[i] + b[i]);
-            }
-        }
-    }
-
-    /// dx, and dw += and db +=, of [`layer_norm`].
-    fn layer_norm_backward(
-        x: &[f32], w: &[f32], eps: f32, dy: &[f32], dx: &mut Out, dw: &mut [f32], db: &mut [f32],
-    ) {
-        let c = w.len();
-        let (dw, db) = (&mut dw[..c], &mut db[..c]);
-        for ((x, dy), dx) in rows!(c; x, dy).zip(dx.chunks_exact_mut(c)) {
-            let mean = sum_lanes(c, |i| x[i]) / c as f32;
-            let var = sum_lanes(c, |i| (x[i] - mean) * (x[i] - mean)) / c as f32;
-            let r = 1.0 / (var + eps).sqrt();
-            let mean_g = sum_lanes(c, |i| dy[i] * w[i]) / c as f32;
-            let mean_gx = sum_lanes(c, |i| dy[i] * w[i] * (x[i] - mean) * r) / c as f32;
-            for i in 0..c {
-                let normed = (x[i] - mean) * r;
-                dw[i] += dy[i] * normed;
-                db[i] += dy[i];
-                dx[i].write((dy[i] * w[i] - mean_g - normed * mean_gx) * r);
             }
         }
     }

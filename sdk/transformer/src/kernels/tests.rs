@@ -17,18 +17,25 @@ fn every_version_gives_the_same_bits() {
     let wave = |k: f32| (0..210).map(|i| (i as f32 * k).sin() * 3.0).collect::<Vec<f32>>();
     let (x, dy, w) = (wave(1.7), wave(0.9), wave(2.3)[..70].to_vec());
     let run = |_: Level| {
-        let mut dw = w.clone();
+        let (mut dx, mut dw) = (x.clone(), w.clone());
+        add_rms_norm_backward(&x, &w, 1e-5, &dy, &mut dx, &mut dw);
+        let (mut rows, mut row) = (x.clone(), dy[..70].to_vec());
+        let loss = cross_entropy_row(&mut row, 7, 0.5);
         let mask = Mask::new(0.3, 5);
         let outputs = [
             fill(210, |y| rms_norm(&x, &w, 1e-5, y)),
-            fill(210, |y| rms_norm_backward(&x, &w, 1e-5, &dy, y, &mut dw)),
+            fill(105, |y| swiglu_rows_backward(&mut rows, 35, &dy[..105], y)),
+            fill(210, |y| gelu(&x, y)),
             fill(210, |y| layer_norm(&x, &w, &w, 1e-5, y)),
             fill(210, |y| softmax(&x, 70, y)),
             fill(210, |y| log_softmax_backward(&x, &dy, 70, y)),
             fill(210, |y| swiglu(&x, &dy, y)),
             fill(210, |y| dropout(&x, mask, 7, y)),
             fill(210, |y| round_bf16(&x, y)),
-            vec![sum_of_squares(&x) as f32, log_sum_exp(&x)],
+            vec![sum_of_squares(&x) as f32, log_sum_exp(&x), loss],
+            row,
+            rows,
+            dx,
             dw,
         ];
         outputs.concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()
