@@ -106,6 +106,10 @@ fn five_phases_of_four_plugins_are_like_one() {
     assert_snapshot!(output, @"
     exit: 2
     ----- stderr
+    error: `at_step` lies behind the last step
+      --> override 2: stress.at_step=9
+      = key: stress.at_step
+
     error: expected at most 1, found 7
       --> override 4: first.learning_rate=7
       = key: first.learning_rate
@@ -119,6 +123,6 @@ fn five_phases_of_four_plugins_are_like_one() {
       = key: second.totl
     help: known keys: `total_steps`, `learning_rate`
 
-    error: 3 configuration errors; nothing was started
+    error: 4 configuration errors; nothing was started
     ");
 }
