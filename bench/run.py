@@ -1,6 +1,6 @@
 """Compares the training step with PyTorch's, side by side on this machine.
 
-    python3 bench/run.py [--rounds 5] [--seconds 8] [--only dev,f32] [--out bench/results/NAME.json]
+    python3 bench/run.py [--rounds 5] [--seconds 8] [--only dev,f32] [--out bench/results/NAME.jsonl]
 
 Builds what it measures, and makes a virtual environment for PyTorch (`HOST_BENCH_VENV`, by default
 /tmp/host-bench-venv). Each round runs every contestant once, one after the other, in a process of its
@@ -89,7 +89,17 @@ def main():
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         machine = {"cpu": cpu(), "threads": args.threads, "system": platform.platform()}
-        args.out.write_text(json.dumps({"machine": machine, "cases": results}, indent=1) + "\n")
+        write(args.out, machine, results)
+
+
+def write(path, machine, results):
+    """A line for the machine, and a line for each measurement."""
+    lines = [{"machine": machine}]
+    for case in results:
+        rounds = case.pop("rounds")
+        for number, row in enumerate(rounds, 1):
+            lines += [{**case, "round": number, "who": who, **row[who]} for who in row]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def rate(measured):
