@@ -262,6 +262,7 @@ fn shards(batch: &Batch, n: usize) -> Vec<Batch> {
 #[cfg(test)]
 mod tests {
     use sdk::DeviceContext;
+    use sdk_transformer::simd::{Level, limited};
 
     use super::*;
 
@@ -283,5 +284,16 @@ mod tests {
         let report = learner.step(1, &[batch]).unwrap();
         let norm = report.metrics.iter().find(|(name, _)| name == "grad_norm").unwrap();
         assert_eq!((report.loss, norm.1), (0.0, 0.0));
+    }
+
+    /// Where the CPU can't multiply in bfloat16, candle's tape emulates it.
+    #[test]
+    fn a_cpu_without_products_of_bfloat16_does_without_the_engine() {
+        let mixed = Training { compute: Compute::Bf16, recomputes_blocks: false };
+        let model = ModelConfig::default();
+        let of = |how| limited(Level::Avx512, || engine(&model, how, &Device::Cpu, DType::F32, 1));
+        assert!(of(mixed).is_none());
+        assert!(of(Training::default()).is_some());
+        assert!(engine(&model, Training::default(), &Device::Cpu, DType::F64, 1).is_none());
     }
 }
