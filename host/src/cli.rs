@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::override_args::Overrides;
-use crate::progress::Progress;
+use crate::progress::{Progress, parse_bytes};
 
 /// Trains models with plugins: one binary, many trainers, exact resume
 #[derive(Debug, Parser)]
@@ -31,6 +31,11 @@ pub enum Command {
     /// Check, resolve, explain, compare and migrate configurations
     #[command(subcommand)]
     Config(Box<Config>),
+    /// Measure speed, memory, and the micro-batches that fit
+    Bench(Box<Bench>),
+    /// One trial of `bench`.
+    #[command(hide = true)]
+    BenchTrial,
     /// Generate text from a trained run
     Generate(Box<Generate>),
     /// Talk with a trained run
@@ -114,6 +119,46 @@ pub struct Run {
     /// Show the profiles and do nothing else
     #[arg(long)]
     pub list_profiles: bool,
+}
+
+/// `host bench`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Every measurement runs in a process of its own; no run is made. Measure on a quiet machine."
+)]
+pub struct Bench {
+    /// What to measure.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Only this phase of a pipeline
+    #[arg(long, value_name = "PHASE")]
+    pub only: Option<String>,
+    /// Seconds for the steps of a measurement
+    #[arg(long, value_name = "S", default_value = "3", allow_negative_numbers = true, value_parser = seconds)]
+    pub seconds: f64,
+    /// Time so many steps in each measurement instead
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "seconds")]
+    pub steps: Option<u64>,
+    /// The most memory that training may take, such as 4GiB; what the machine has if not given
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub memory_limit: Option<u64>,
+    /// Samples of a step to find the fastest cut of; those of the configuration if not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub effective_batch: Option<u64>,
+    /// Measure the configuration as it is, and try no other micro-batches
+    #[arg(long, conflicts_with = "effective_batch")]
+    pub no_search: bool,
+    /// Give up on a measurement after so many seconds
+    #[arg(long, value_name = "S", default_value = "120", allow_negative_numbers = true, value_parser = seconds)]
+    pub trial_limit: f64,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds| (0.001..1e6).contains(seconds));
+    seconds.ok_or_else(|| "write a number of seconds above 0".to_owned())
 }
 
 /// `host profiles …`.

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::device::DeviceContext;
 use crate::error::{Error, Result};
 use crate::generator::Generator;
+use crate::stages::Stages;
 
 /// The host's side of a [`PhaseContext`]; the boundary and the tests implement it.
 pub(crate) trait Services: Send + Sync {
@@ -20,6 +21,7 @@ pub struct PhaseContext {
     phase: String,
     seed: u64,
     device: DeviceContext,
+    stages: Stages,
     services: Arc<dyn Services>,
 }
 
@@ -30,7 +32,7 @@ impl PhaseContext {
         device: DeviceContext,
         services: Arc<dyn Services>,
     ) -> Self {
-        Self { phase: phase.to_owned(), seed, device, services }
+        Self { phase: phase.to_owned(), seed, device, stages: Stages::default(), services }
     }
 
     /// A context without a host, for tests and examples: progress goes nowhere, nothing cancels.
@@ -104,6 +106,13 @@ impl PhaseContext {
     /// Tells how far long work is, such as tokenizing in `prepare`.
     pub fn progress(&self, what: &str, done: u64, total: u64) {
         self.emit("progress", &serde_json::json!({ "what": what, "done": done, "total": total }));
+    }
+
+    /// The clock of this phase's steps, to say which [stage](Stages::done) of one is done: `data`,
+    /// `forward`, `backward`, `clip`, `update`, or what the trainer calls them. `host bench` shows
+    /// where the time goes.
+    pub fn stages(&self) -> &Stages {
+        &self.stages
     }
 
     /// Emits a piece of generated text; only inside [`crate::TextGenerator::generate`].

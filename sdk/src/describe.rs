@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::device::{DType, DeviceKind};
 use crate::section::Change;
+use crate::trainer::Batching;
 
 /// A plugin library.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -54,6 +55,9 @@ pub struct PhaseDescription {
     /// Types of mixed precision it can compute in.
     #[serde(default)]
     pub amp_dtypes: Vec<DType>,
+    /// Which keys say how many samples are computed at once.
+    #[serde(default)]
+    pub batching: Option<Batching>,
     /// Version of the saved state.
     pub state_version: u32,
     /// Facts about the build.

@@ -90,8 +90,10 @@ mod device;
 mod error;
 mod generate;
 mod generator;
+pub mod peak;
 mod registration;
 mod section;
+mod stages;
 mod state;
 mod tensor;
 pub mod testing;
@@ -111,9 +113,12 @@ pub use generate::{
 };
 pub use generator::{Generator, Position};
 pub use section::{Change, ChangeKind};
+pub use stages::{StageTime, StageTimes, Stages};
 pub use state::{StateDict, StateVisitor, Stateful};
 pub use tensor::{Element, TensorHandle, contiguous_strides};
-pub use trainer::{Best, Evaluation, Forecast, Goal, Metrics, Schedule, StepReport, Trainer};
+pub use trainer::{
+    Batching, Best, Evaluation, Forecast, Goal, Metrics, Schedule, StepReport, Trainer,
+};
 
 /// What a trainer may be able to do beyond training. Names are stable; new ones may come.
 pub mod capability {
@@ -123,6 +128,9 @@ pub mod capability {
     /// [`Trainer::export`](crate::Trainer::export) writes the artifacts in the format whose name
     /// follows this: `export/hf`.
     pub const EXPORT: &str = "export/";
+
+    /// Every trainer tells the times of its [`Stages`](crate::Stages); it is not declared.
+    pub const STAGES: &str = "stages";
 }
 
 /// Keys that belong to the host's `global` block; a section that holds one is refused.

@@ -112,6 +112,7 @@ pub fn describe_phase<T: Trainer>(registration: &Registration) -> PhaseDescripti
         devices: T::DEVICES.to_vec(),
         dtypes: T::DTYPES.to_vec(),
         amp_dtypes: T::AMP_DTYPES.to_vec(),
+        batching: T::batching(),
         state_version: T::STATE_VERSION,
         build: T::BUILD_FACTS.iter().map(|(k, v)| ((*k).to_owned(), (*v).into())).collect(),
         profiles: registration

@@ -68,6 +68,12 @@ pub trait Trainer: Stateful + Sized + Send + 'static {
         Vec::new()
     }
 
+    /// Which keys of the section say how many samples a step takes at once, for `host bench` to find
+    /// the largest number that fits and the fastest. `None` keeps it from trying.
+    fn batching() -> Option<Batching> {
+        None
+    }
+
     /// Cross-field checks, before anything starts. `upstream` holds what earlier phases promise,
     /// without tensors. Returns all findings; each should point [`at`](Error::at) a field.
     fn check(config: &Self::Config, upstream: &Artifacts) -> Vec<Error> {
@@ -207,6 +213,37 @@ pub struct Forecast {
     /// The most bytes of memory that the phase holds at one time while it steps: weights,
     /// gradients, optimizer, activations and data.
     pub memory_bytes: Option<u64>,
+    /// Floating-point operations that one of these units costs in a step, forward and backward, by
+    /// the model's formula: what is computed again to save memory doesn't count.
+    pub flops_per_unit: Option<u64>,
+}
+
+/// Keys that say how a step is cut: it takes `micro_batch` samples at once, `accumulation` times, and
+/// both together decide what it computes, not how.
+///
+/// ```
+/// let keys = sdk::Batching::new("training.batch_size").accumulation("training.grad_accum_steps");
+/// assert_eq!(keys.micro_batch, "training.batch_size");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batching {
+    /// Dotted path of the key with the samples of a micro-batch, in the section.
+    pub micro_batch: String,
+    /// Dotted path of the key with the micro-batches of a step; none where a step is one.
+    pub accumulation: Option<String>,
+}
+
+impl Batching {
+    /// A step is one micro-batch, of as many samples as this key says.
+    pub fn new(micro_batch: impl Into<String>) -> Self {
+        Self { micro_batch: micro_batch.into(), accumulation: None }
+    }
+
+    /// A step is as many micro-batches as this key says.
+    #[must_use]
+    pub fn accumulation(self, key: impl Into<String>) -> Self {
+        Self { accumulation: Some(key.into()), ..self }
+    }
 }
 
 /// A metric of [`Trainer::evaluate`] and which end of it is better.

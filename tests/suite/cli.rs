@@ -23,6 +23,7 @@ fn help_and_version_need_no_plugin() {
       profiles  See which profiles there are
       plugins   See which plugins there are
       config    Check, resolve, explain, compare and migrate configurations
+      bench     Measure speed, memory, and the micro-batches that fit
       generate  Generate text from a trained run
       chat      Talk with a trained run
       export    Write a trained run's weights in the formats of other tools

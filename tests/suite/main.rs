@@ -8,6 +8,9 @@ mod cli;
 /// What lies on the plugin path: found, refused, in conflict, misbehaving.
 mod plugins;
 
+/// GPUs and plugins that are built for them.
+mod cuda;
+
 /// What is wrong in a configuration is said before anything starts.
 mod config_errors;
 
@@ -37,6 +40,9 @@ mod hostile;
 
 /// The plan before a run.
 mod dry_run;
+
+/// What training reaches on this machine.
+mod bench;
 
 /// A run from its start to its end, and every way in which it may fail.
 mod lifecycle;

@@ -272,7 +272,8 @@ fn lists_are_also_json() {
     assert_eq!(json["schema"], 1);
     let names: Vec<_> = json["plugins"].as_array().unwrap().iter().map(|p| &p["name"]).collect();
     assert_eq!(names, ["linreg", "stress", "twin"]);
-    assert_eq!(json["plugins"][1]["phases"], json!([{ "phase": "stress", "capabilities": [] }]));
+    let phase = json!({ "phase": "stress", "capabilities": [], "devices": ["cpu"] });
+    assert_eq!(json["plugins"][1]["phases"], json!([phase]));
     assert_eq!(json["plugins"][1]["blake3"].as_str().unwrap().len(), 64);
     assert_eq!(json["conflicts"].as_array().unwrap().len(), 1);
     assert_eq!(json["refused"].as_array().unwrap().len(), 1);
@@ -292,6 +293,7 @@ fn a_plugin_looked_at_by_name_and_by_file() {
     built with: SDK 0.1.0, rustc [VERSION], [TARGET]
 
     phase linreg
+      computes on: cpu
       keys, with defaults:
         total_steps = 200  Optimizer updates (integer, at least 1)
         learning_rate = 0.1  Learning rate (number, 0 to 1)

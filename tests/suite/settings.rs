@@ -65,12 +65,12 @@ fn differing(base: &BTreeMap<String, Value>, other: &BTreeMap<String, Value>) ->
 
 #[test]
 fn every_shared_setting_changes_what_it_says_and_nothing_else() {
-    let project = project();
+    let project = project().gpus(2);
     let base = shown(&project, &["--config", "mirror.toml", "global.threads=1"]);
     let first = project.last_run().display().to_string();
     let cases = [
         ("seed", "7", json!({"seed": 7})),
-        ("device", "cuda:1", json!({"kind": "cuda", "ordinal": 1})),
+        ("device", "cuda:1", json!({"ordinal": 1})),
         ("dtype", "float64", json!({"dtype": "f64"})),
         ("amp_dtype", "bfloat16", json!({"amp_dtype": "bf16"})),
         ("deterministic", "true", json!({"deterministic": true})),

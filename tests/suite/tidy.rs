@@ -12,7 +12,7 @@ fn files(directory: &str, end: &str) -> Vec<PathBuf> {
     fn walk(directory: &Path, end: &str, found: &mut Vec<PathBuf>) {
         for path in fs::read_dir(directory).unwrap().flatten().map(|entry| entry.path()) {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if path.is_dir() && name != "target" && !name.starts_with('.') {
+            if path.is_dir() && !name.starts_with("target") && !name.starts_with('.') {
                 walk(&path, end, found);
             } else if name.ends_with(end) {
                 found.push(path);

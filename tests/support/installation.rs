@@ -4,7 +4,7 @@
 //! accident, and another build may replace the binary at any time.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -90,7 +90,7 @@ pub fn third_party(plugin: &str) -> PathBuf {
     let directory = ONCE.get_or_init(|| {
         let _building = lock();
         let target = target_directory().join("plugins");
-        let mut command = cargo("build");
+        let mut command = cargo("build", &profile());
         command.arg("--locked").arg("--manifest-path");
         command.arg(repository().join("tests/plugins/Cargo.toml"));
         command.arg("--target-dir").arg(&target);
@@ -109,6 +109,16 @@ pub fn third_party(plugin: &str) -> PathBuf {
     let library = directory.join(library_name(plugin));
     assert!(library.is_file(), "tests/plugins has no plugin `{plugin}`");
     library
+}
+
+/// An example of a package, in a release build whatever the tests themselves were built with.
+pub fn release_example(package: &str, example: &str) -> PathBuf {
+    let _building = lock();
+    let mut command = cargo("build", OsStr::new("release"));
+    command.args(["--locked", "--package", package, "--example", example]);
+    command.current_dir(repository()).arg("--target-dir").arg(target_directory());
+    finish(command);
+    target_directory().join("release/examples").join(example)
 }
 
 /// The checkout that is tested.
@@ -160,14 +170,14 @@ fn installs() -> PathBuf {
 /// Builds the whole workspace, as `cargo test` has: with fewer packages the features of what they
 /// share would be others, and that would be compiled a second time.
 fn cargo_build(args: &[&str]) {
-    let mut command = cargo("build");
+    let mut command = cargo("build", &profile());
     command.arg("--workspace").args(args).current_dir(repository());
     command.arg("--target-dir").arg(target_directory());
     finish(command);
 }
 
 /// Cargo as a user calls it: without what `cargo test` tells a test about itself.
-fn cargo(what: &str) -> Command {
+fn cargo(what: &str, profile: &OsStr) -> Command {
     let mut command = Command::new(option_env!("CARGO").unwrap_or("cargo"));
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
@@ -178,7 +188,7 @@ fn cargo(what: &str) -> Command {
         }
     }
     command.arg(what);
-    match profile().to_string_lossy().as_ref() {
+    match profile.to_string_lossy().as_ref() {
         "debug" => {}
         name => drop(command.args(["--profile", name])),
     }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
+use crate::c_library::c_library;
 use crate::installation::{Installation, third_party};
 use crate::output::Output;
 
@@ -47,6 +48,34 @@ impl Project {
             copy(&library, &self.plugin_path().join(file));
         }
         self
+    }
+
+    /// As on a machine with `n` NVIDIA GPUs, as far as counting them goes.
+    #[must_use]
+    pub fn gpus(self, n: u32) -> Self {
+        // The driver's own error for a machine without any.
+        let code = if n == 0 { 100 } else { 0 };
+        self.driver(code, n)
+    }
+
+    /// As on a machine whose NVIDIA driver fails to start with error `code`.
+    #[must_use]
+    pub fn broken_driver(self, code: u32) -> Self {
+        self.driver(code, 0)
+    }
+
+    fn driver(self, code: u32, n: u32) -> Self {
+        fs::create_dir(self.driver_path()).expect("a project has one driver");
+        let source = format!(
+            "int cuInit(unsigned flags) {{ return flags ? 1 : {code}; }}
+             int cuDeviceGetCount(int *n) {{ *n = {n}; return 0; }}"
+        );
+        c_library(&self.driver_path().join("libcuda.so.1"), &source, &[]);
+        self
+    }
+
+    fn driver_path(&self) -> PathBuf {
+        self.root.path().join("driver")
     }
 
     /// The directory that `HOST_PLUGIN_PATH` names.
@@ -110,6 +139,9 @@ impl Project {
         command.env("HOME", self.home("")).env("XDG_CONFIG_HOME", self.home("config"));
         command.env("HOST_CACHE_DIR", root.join("cache"));
         command.env("TMPDIR", root.join("tmp")).env("HOST_PLUGIN_PATH", self.plugin_path());
+        if self.driver_path().exists() {
+            command.env("LD_LIBRARY_PATH", self.driver_path());
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -6,13 +6,10 @@ use sdk::{DeviceContext, DeviceKind};
 use serde_json::Value;
 
 use super::selection::discover;
-use super::{note, print, print_json};
+use super::{INTERRUPTED, note, print, print_json};
 use crate::cli::Run;
 use crate::progress::{self, Progress, bytes, duration, facts_line, with_commas};
 use crate::run::{DryPhase, DryRun, Estimate, Interrupt, RunError, compose, dry_run};
-
-/// Exit code after SIGINT where there is nothing to go on with.
-const INTERRUPTED: u8 = 130;
 
 pub(super) fn exec(args: &Run) -> Result<u8, RunError> {
     if args.progress == Progress::Json {
@@ -22,6 +19,9 @@ pub(super) fn exec(args: &Run) -> Result<u8, RunError> {
     let interrupt = Interrupt::install()?;
     let registry = discover();
     let composed = compose(&args.selection.request(), &registry, &interrupt)?;
+    if let Some(said) = &composed.device_note {
+        note(&format!("note: {said}"));
+    }
     let readers = progress::reader(args.progress).into_iter().collect();
     let Some(plan) = dry_run(composed, args.estimate, readers)? else {
         note("stopped; no run was started");
@@ -68,7 +68,7 @@ fn text(plan: &DryRun) -> String {
     text
 }
 
-fn device_name(device: &DeviceContext) -> String {
+pub(super) fn device_name(device: &DeviceContext) -> String {
     match device.kind {
         DeviceKind::Cpu => "cpu".to_owned(),
         DeviceKind::Cuda => format!("cuda:{}", device.ordinal),

@@ -1,5 +1,6 @@
 //! One file a command: from flags to a call of the library, and its result to the terminal.
 
+mod bench;
 mod chat;
 mod config;
 mod dry_run;
@@ -21,6 +22,9 @@ use crate::run::RunError;
 /// Exit code of a run that was stopped on request after a checkpoint (`EX_TEMPFAIL`).
 pub const STOPPED: u8 = 75;
 
+/// Exit code after SIGINT where there is nothing to go on with.
+const INTERRUPTED: u8 = 130;
+
 /// Exit code when whoever read standard output has had enough: a choice, not an error.
 const STOPPED_BY_READER: u8 = 0;
 
@@ -34,6 +38,8 @@ pub fn dispatch(cli: Cli) -> Result<u8, RunError> {
         Command::Profiles(command) => profiles::exec(command),
         Command::Plugins(command) => plugins::exec(command),
         Command::Config(command) => config::exec(*command),
+        Command::Bench(command) => bench::exec(&command),
+        Command::BenchTrial => bench::exec_trial(),
         Command::Generate(command) => generate::exec(&command),
         Command::Chat(command) => chat::exec(&command),
         Command::Export(command) => export::exec(command),

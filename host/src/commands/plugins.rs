@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use sdk::{DeviceKind, PhaseDescription};
 use serde_json::{Value, json};
 
 use super::{note, print, print_json};
@@ -54,10 +55,11 @@ fn table(registry: &Registry) -> String {
         let phases: Vec<&str> = plugin.phases.iter().map(|phase| phase.phase.as_str()).collect();
         let _ = writeln!(
             text,
-            "{:<width$}  {}  phases: {}  {}",
+            "{:<width$}  {}  phases: {}{}  {}",
             plugin.name,
             plugin.version,
             phases.join(", "),
+            accelerators(plugin),
             plugin.source
         );
     }
@@ -65,6 +67,23 @@ fn table(registry: &Registry) -> String {
         let _ = writeln!(text, "refused: {}: {}", refused.path.display(), refused.reason);
     }
     text
+}
+
+/// What its trainers compute on, where that isn't the CPU alone, as with nearly all.
+fn accelerators(plugin: &Plugin) -> String {
+    let on_cpu_alone = |phase: &PhaseDescription| phase.devices == [DeviceKind::Cpu];
+    match plugin.phases.iter().find(|phase| !on_cpu_alone(phase)) {
+        Some(phase) => format!("  on: {}", devices(phase)),
+        None => String::new(),
+    }
+}
+
+fn devices(phase: &PhaseDescription) -> String {
+    let names = phase.devices.iter().map(|device| match device {
+        DeviceKind::Cpu => "cpu",
+        DeviceKind::Cuda => "cuda",
+    });
+    names.collect::<Vec<_>>().join(", ")
 }
 
 fn registry_json(registry: &Registry) -> Value {
@@ -96,7 +115,11 @@ fn plugin_json(plugin: &Plugin, is_whole: bool) -> Value {
             if is_whole {
                 return serde_json::to_value(phase).unwrap_or_default();
             }
-            json!({ "phase": phase.phase, "capabilities": phase.capabilities })
+            json!({
+                "phase": phase.phase,
+                "capabilities": phase.capabilities,
+                "devices": phase.devices,
+            })
         })
         .collect();
     json!({
@@ -153,6 +176,7 @@ fn description(plugin: &Plugin) -> String {
     );
     for phase in &plugin.phases {
         let _ = writeln!(text, "\nphase {}", phase.phase);
+        let _ = writeln!(text, "  computes on: {}", devices(phase));
         for (name, version) in &phase.build {
             let _ = writeln!(text, "  {name}: {}", version.as_str().unwrap_or_default());
         }

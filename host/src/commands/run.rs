@@ -35,6 +35,9 @@ pub(super) fn exec(args: Run) -> Result<u8, RunError> {
         None => (&args.selection, resume),
     };
     let composed = compose(&selection.request(), &registry, &interrupt)?;
+    if let Some(said) = &composed.device_note {
+        note(&format!("note: {said}"));
+    }
     let readers = progress::reader(args.progress).into_iter().collect();
     let outcome = run(composed, &registry, &resume, readers)?;
     match outcome.status {

@@ -32,7 +32,7 @@ impl Selection {
             let text = text.as_deref()?;
             let number = serde_json::from_str(text).ok().filter(|_| !is_text(key));
             let value = number.unwrap_or_else(|| Value::from(text));
-            Some(Flag { name, key: format!("global.{key}"), value })
+            Some(Flag { name: name.to_owned(), key: format!("global.{key}"), value })
         });
         Request {
             profile: self.profile.clone(),

@@ -67,7 +67,7 @@ pub(super) fn gather(request: &Request, errors: &mut Vec<ConfigError>) -> Vec<In
     }
     for flag in &request.flags {
         let text = describe::literal(&flag.value);
-        let place = Place::Flag { name: flag.name.to_owned(), text };
+        let place = Place::Flag { name: flag.name.clone(), text };
         let path = flag.key.split('.').map(str::to_owned).collect();
         let origin = Origin { layer: Layer::Flag, place };
         inputs.push(Input { path, value: Typed::given(&flag.value), origin });

@@ -57,6 +57,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use sdk::{Change, DType};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::compare::{Difference, compare, leaves};
@@ -83,7 +84,7 @@ use self::profile::{Found, Profiles};
 use self::schema::{Alternatives, Schema};
 
 /// What the user asked for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Request {
     /// `--profile NAME`.
     pub profile: Option<String>,
@@ -100,10 +101,10 @@ pub struct Request {
 }
 
 /// A flag that sets one setting.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Flag {
     /// The flag with its dashes.
-    pub name: &'static str,
+    pub name: String,
     /// The dotted key that it sets.
     pub key: String,
     /// Its value.

@@ -3,12 +3,15 @@
 //! Both are append-only and written a whole line at a time, so a crash can at most tear the last
 //! line; opening ends a torn line before the next one is written.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::Value;
 
+use super::record::finite_or_named;
 use super::{Event, Reader, Record};
 use crate::atomic_write::reason;
 
@@ -80,15 +83,23 @@ impl Reader for MetricsFile {
         let Event::Metrics { phase, step, values } = &record.event else {
             return Ok(());
         };
-        let mut line = Map::new();
-        line.insert("run".to_owned(), record.run.as_str().into());
-        line.insert("phase".to_owned(), phase.as_str().into());
-        line.insert("attempt".to_owned(), record.attempt.into());
-        line.insert("step".to_owned(), (*step).into());
-        line.insert("time".to_owned(), record.time.as_str().into());
-        line.extend(values.iter().map(|(name, value)| (name.clone(), number(*value))));
-        self.0.append(Value::Object(line).to_string())
+        let Record { run, attempt, time, .. } = record;
+        let point = Point { run, phase, attempt: *attempt, step: *step, time, values };
+        let line = serde_json::to_string(&point).map_err(|e| format!("writing a point: {e}"))?;
+        self.0.append(line)
     }
+}
+
+/// A line of `metrics.jsonl`, written without a tree of values between: smoke tests log every step.
+#[derive(Serialize)]
+struct Point<'a> {
+    run: &'a str,
+    phase: &'a str,
+    attempt: u32,
+    step: u64,
+    time: &'a str,
+    #[serde(flatten, with = "finite_or_named")]
+    values: &'a BTreeMap<String, f64>,
 }
 
 /// A number as JSON; what JSON can't hold, by name.

@@ -1,16 +1,21 @@
 //! Progress bars on a terminal: one for each phase, lines of note above them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::{facts_line, number, plain, with_commas};
 use crate::events::{Event, Reader, Record};
 
+/// Time between two messages of a bar: eyes see no more, and a step may take microseconds.
+const BETWEEN: Duration = Duration::from_millis(50);
+
 /// Bars on standard error.
 pub(super) struct Bars {
     all: MultiProgress,
     current: Option<ProgressBar>,
+    /// When the current bar's message was last made.
+    told: Instant,
     width: usize,
     loss: f64,
     units_per_s: f64,
@@ -23,6 +28,7 @@ impl Bars {
         Self {
             all: MultiProgress::new(),
             current: None,
+            told: Instant::now(),
             width: 8,
             loss: f64::NAN,
             units_per_s: 0.0,
@@ -50,6 +56,15 @@ impl Bars {
 
     fn note(&self, line: &str) {
         let _ = self.all.println(line);
+    }
+
+    fn step(&mut self, steps_done: u64) {
+        let Some(bar) = &self.current else { return };
+        bar.set_position(steps_done);
+        if self.told.elapsed() >= BETWEEN || bar.length() == Some(steps_done) {
+            bar.set_message(self.message());
+            self.told = Instant::now();
+        }
     }
 
     fn message(&self) -> String {
@@ -93,10 +108,7 @@ impl Reader for Bars {
             }
             Event::StepDone { steps_done, loss, units_per_s, .. } => {
                 (self.loss, self.units_per_s) = (*loss, *units_per_s);
-                if let Some(bar) = &self.current {
-                    bar.set_position(*steps_done);
-                    bar.set_message(self.message());
-                }
+                self.step(*steps_done);
             }
             Event::Metrics { values, .. } => {
                 if let Some(loss) = values.get("val/loss") {

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 
 use crate::events::{Reader, Record};
 
-pub use quantity::{bytes, duration};
+pub use quantity::{bytes, duration, parse_bytes};
 
 /// `--progress`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -19,8 +19,8 @@ impl Reader for Plain {
             self.total_steps = *total_steps;
         }
         if let Some(line) = line(&record.event, self.total_steps) {
-            // Standard error may be gone; the run goes on.
-            let _ = writeln!(std::io::stderr().lock(), "{line}");
+            // Standard error has no buffer: one write a line. It may be gone; the run goes on.
+            let _ = std::io::stderr().write_all((line + "\n").as_bytes());
         }
         Ok(())
     }

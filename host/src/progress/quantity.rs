@@ -16,6 +16,33 @@ pub fn bytes(bytes: u64) -> String {
     format!("{size:.decimals$} {}", UNITS[unit])
 }
 
+/// Reads a size: `4GiB`, `1.5 GB`, `512M` (binary, as `MiB`), `1048576`.
+///
+/// # Errors
+/// With what is wrong.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let power = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" | "byte" | "bytes" => Some(1.0),
+        "k" | "kib" => Some(1024f64),
+        "m" | "mib" => Some(1024f64.powi(2)),
+        "g" | "gib" => Some(1024f64.powi(3)),
+        "t" | "tib" => Some(1024f64.powi(4)),
+        "kb" => Some(1e3),
+        "mb" => Some(1e6),
+        "gb" => Some(1e9),
+        "tb" => Some(1e12),
+        _ => None,
+    };
+    let size = number.parse::<f64>().ok().zip(power).map(|(number, power)| number * power);
+    match size.filter(|size| *size >= 1.0 && *size < 1e18) {
+        Some(size) => Ok(size as u64),
+        None => Err("write a size such as `4GiB` or `512MiB`".to_owned()),
+    }
+}
+
 /// A time in its two largest units: `2 h 13 min`, `4 min 41 s`; below a minute `12 s` or `0.3 s`.
 pub fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
@@ -35,6 +62,17 @@ pub fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_read_as_they_are_written() {
+        let read =
+            ["4GiB", "1.5 gib", "512M", "7", "2kB", "30.8 MiB", "512 bytes"].map(parse_bytes);
+        let want = [4 << 30, 3 << 29, 512 << 20, 7, 2000, 32_296_140, 512];
+        assert_eq!(read, want.map(Ok));
+        for wrong in ["", "GiB", "-1", "0", "4 Gigs", "1.2.3M", "1e3", "99999999TiB"] {
+            assert!(parse_bytes(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn sizes_and_times_read_well() {

@@ -8,7 +8,7 @@ use sdk::abi::{
 };
 use sdk::{
     Artifact, DeviceContext, Error, Evaluation, ExportRequest, Forecast, GenerateReply,
-    GenerateRequest, Metrics, Schedule, StateDict, StepReport, TensorHandle,
+    GenerateRequest, Metrics, Schedule, StageTimes, StateDict, StepReport, TensorHandle,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -150,6 +150,12 @@ impl PhaseClient {
     /// Those of the plugin.
     pub fn step(&mut self, step: u64) -> Result<StepReport, Error> {
         plain(self.raw.step(step)).map(Into::into)
+    }
+
+    /// Where the time of the steps so far went; `None` from a plugin whose SDK doesn't tell.
+    pub fn stages(&mut self) -> Option<StageTimes> {
+        let reply = self.call(sdk::capability::STAGES, "null", &[]).ok()?;
+        serde_json::from_str(&reply).ok()
     }
 
     /// Measures the held-out data.

@@ -54,7 +54,7 @@ fn open(path: &Path) -> Result<PluginRoot_Ref, String> {
     // SAFETY: constructors of the library run here; the user named it, or put it on the plugin
     // path, which is the trust this host asks for.
     let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
-        .map_err(|e| format!("can't be loaded: {}", loader_reason(&e)))?;
+        .map_err(|e| loader_reason(path, &e))?;
     // SAFETY: a symbol of this name is only ever an `AbiHeaderRef`; the header carries a magic
     // number that `upgrade` checks before anything else of it is used.
     let header =
@@ -91,12 +91,44 @@ fn same_minor(a: &str, b: &str) -> bool {
     minor(a) == minor(b)
 }
 
-/// What the dynamic linker said, on one line, without repeating the path.
-fn loader_reason(error: &libloading::Error) -> String {
+/// Why the dynamic linker would not have the library at `path`, on one line, without repeating it.
+fn loader_reason(path: &Path, error: &libloading::Error) -> String {
     let source = std::error::Error::source(error).map(ToString::to_string);
     let text = source.unwrap_or_else(|| error.to_string());
-    let text = text.rsplit_once(".so: ").map_or(text.as_str(), |(_, reason)| reason);
-    text.lines().next().unwrap_or("unknown reason").trim_matches('"').to_owned()
+    let text = text.lines().next().unwrap_or("unknown reason").trim_matches('"');
+    if let Some(library) = missing_library(path, text) {
+        return lacks(library);
+    }
+    let text = text.rsplit_once(".so: ").map_or(text, |(_, reason)| reason);
+    format!("can't be loaded: {text}")
+}
+
+/// The library that the linker looked for on behalf of the one at `path` and did not find.
+///
+/// glibc begins with its name, musl puts it behind `library`; both go on with a colon.
+fn missing_library<'a>(path: &Path, text: &'a str) -> Option<&'a str> {
+    if !text.contains("No such file") {
+        return None;
+    }
+    let (before, _) = text.split_once(": ")?;
+    let name = before.rsplit(' ').next()?;
+    (Path::new(name) != path && name.contains(".so")).then_some(name)
+}
+
+/// That `library` isn't there. Those of CUDA are missing on every machine without a GPU, and a user
+/// knows neither their names nor who asks for them.
+fn lacks(library: &str) -> String {
+    let way_out = if library.starts_with("libcuda.so") {
+        "install NVIDIA's driver"
+    } else if ["libcu", "libnvrtc", "libnccl"].iter().any(|start| library.starts_with(start)) {
+        "install CUDA's libraries"
+    } else {
+        return format!("needs the library `{library}`, which isn't on this machine");
+    };
+    format!(
+        "built for CUDA, and the library `{library}` isn't on this machine: {way_out}, or use the \
+         build of this plugin for CPUs"
+    )
 }
 
 /// abi_stable reports a layout difference in up to thousands of lines: name the first type only.
@@ -120,5 +152,28 @@ mod tests {
         assert!(same_minor("0.1.7", "0.1.0"));
         assert!(!same_minor("0.2.0", "0.1.0"));
         assert!(!same_minor("1.1.0", "0.1.0"));
+    }
+
+    #[test]
+    fn a_missing_library_is_found_in_what_the_linkers_say() {
+        let path = Path::new("/p/libtrainer.so");
+        let glibc =
+            |name| format!("{name}: cannot open shared object file: No such file or directory");
+        let musl = "Error loading shared library libcuda.so.1: No such file or directory \
+                    (needed by /p/libtrainer.so)";
+        assert_eq!(missing_library(path, &glibc("libcuda.so.1")), Some("libcuda.so.1"));
+        assert_eq!(missing_library(path, musl), Some("libcuda.so.1"));
+        assert_eq!(missing_library(path, &glibc("/p/libtrainer.so")), None);
+        assert_eq!(missing_library(path, "/p/libtrainer.so: undefined symbol: cuInit"), None);
+    }
+
+    #[test]
+    fn a_library_of_cuda_is_told_as_one() {
+        let driver = "built for CUDA, and the library `libcuda.so.1` isn't on this machine: install \
+                      NVIDIA's driver, or use the build of this plugin for CPUs";
+        assert_eq!(lacks("libcuda.so.1"), driver);
+        assert!(lacks("libcublas.so.13").contains("install CUDA's libraries"));
+        let other = "needs the library `libzmq.so.5`, which isn't on this machine";
+        assert_eq!(lacks("libzmq.so.5"), other);
     }
 }

@@ -25,6 +25,8 @@ pub struct Composed {
     pub plan: Plan,
     /// Where it computes.
     pub device: DeviceContext,
+    /// Why there, when that was for the host to choose and isn't plain.
+    pub device_note: Option<String>,
     /// What the phases start from, before the first one hands anything on.
     pub initial: Vec<SharedArtifact>,
     /// The phases, in order.
@@ -102,8 +104,12 @@ pub fn compose(
         (Some(plan), errors) => (plan, errors),
         (None, errors) => return Err(explain_missing(ConfigErrors(errors), registry)),
     };
+    let described: Vec<_> =
+        plan.phases.iter().filter_map(|phase| Some(registry.find(&phase.phase)?.1)).collect();
+    let (device, device_note) = device::context(&plan.global, &described);
     let mut composed = Composed {
-        device: device::context(&plan.global),
+        device,
+        device_note,
         initial: Vec::new(),
         phases: Vec::new(),
         stream: Arc::default(),
@@ -118,6 +124,10 @@ pub fn compose(
     match initial(&composed.plan, &catalogue) {
         Ok(artifacts) => composed.initial = artifacts,
         Err(more) => errors.extend(more),
+    }
+    // A plugin that can't use such a device says so below, and that goes first.
+    if described.iter().all(|phase| phase.devices.contains(&composed.device.kind)) {
+        errors.extend(device::absence(&composed.plan, &composed.device));
     }
     let mut upstream = composed.initial.clone();
     for planned in composed.plan.phases.clone() {

@@ -7,7 +7,6 @@
 mod doubts;
 mod due;
 mod estimate;
-mod machine;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,6 +18,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::artifacts::check_name;
+use super::machine::{self, Machine};
 use super::phase_loop::failed;
 use super::{Composed, ComposedPhase, RunError};
 use crate::checkpoint::{state_bytes, tensors_bytes};
@@ -30,7 +30,6 @@ pub use doubts::Doubt;
 pub use due::Due;
 pub use estimate::Estimate;
 use estimate::Measuring;
-pub use machine::Machine;
 
 /// What a run would do and need.
 #[derive(Clone, Debug, Serialize)]

@@ -6,12 +6,15 @@ mod device;
 mod directory;
 mod dry_run;
 mod environment;
+mod gpus;
 mod initial;
 mod interrupt;
+mod machine;
 mod phase_loop;
 mod pipeline;
 mod resume;
 mod services;
+mod timing;
 
 use sdk::Error;
 
@@ -20,11 +23,13 @@ use crate::config::ConfigErrors;
 pub use artifacts::{PhaseRecord, read_finished};
 pub use compose::{Composed, ComposedPhase, catalogue, compose, profile_dirs};
 pub use directory::{PhaseDirectory, RunDirectory, find_run};
-pub use dry_run::{Doubt, DryPhase, DryRun, Due, Estimate, Machine, Taken, Total, dry_run};
+pub use dry_run::{Doubt, DryPhase, DryRun, Due, Estimate, Taken, Total, dry_run};
 pub use interrupt::Interrupt;
+pub use machine::{Machine, memory_peak, memory_peak_of};
 pub use pipeline::{Outcome, PhaseSummary, Status, run};
 pub use resume::{Resume, settings_today, stored_settings};
 pub use services::{NoServices, StreamServices};
+pub use timing::{TimedSteps, Timing};
 
 /// Why a run did not come to its end.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! Tokens per second and peak memory of whole optimizer steps, for the comparison in `bench/`.
 //!
-//! `cargo run --release -p gpt --example step_time -- --size dev|prod [--dropout P] [--threads N]
+//! `cargo run --release -p gpt --example step_time -- --size tiny|dev|prod [--dropout P] [--threads N]
 //! [--seconds S] [--bf16] [--recompute]`
 //!
 //! Prints one line of JSON: the tokens per second of each step, the loss, the share of the machine's
@@ -24,7 +24,7 @@ fn main() -> sdk::Result<()> {
     let dropout = number("--dropout", 0.0);
     let threads = number("--threads", 2.0) as usize;
     let seconds = number("--seconds", 10.0);
-    let (model, n) = sizes(text("--size").as_deref() == Some("prod"), dropout);
+    let (model, n) = sizes(text("--size").as_deref(), dropout);
     let amp_dtype = says("--bf16").then_some(DType::Bf16);
     let device = DeviceContext { threads, amp_dtype, ..DeviceContext::default() };
     let cx = PhaseContext::detached("pretrain", 42, device);
@@ -65,14 +65,18 @@ fn main() -> sdk::Result<()> {
     Ok(())
 }
 
-/// The model, and sequences of a step: the profile `dev`, and a production run's sizes.
-fn sizes(is_prod: bool, dropout: f64) -> (ModelConfig, usize) {
-    if is_prod {
-        let model = ModelConfig { vocab: 16_000, context: 256, dropout, ..ModelConfig::default() };
-        return (ModelConfig { width: 384, n_layers: 8, n_heads: 6, d_ff: 1152, ..model }, 8);
+/// The model, and sequences of a step: the profile `dev`, a production run's sizes, and a model so
+/// small that what surrounds the arithmetic counts.
+fn sizes(size: Option<&str>, dropout: f64) -> (ModelConfig, usize) {
+    let of = |(vocab, context), (width, n_layers, n_heads, d_ff)| {
+        let sizes = ModelConfig { vocab, context, dropout, ..ModelConfig::default() };
+        ModelConfig { width, n_layers, n_heads, d_ff, ..sizes }
+    };
+    match size {
+        Some("prod") => (of((16_000, 256), (384, 8, 6, 1152)), 8),
+        Some("tiny") => (of((256, 32), (32, 2, 2, 64)), 4),
+        _ => (of((256, 128), (256, 4, 4, 512)), 16),
     }
-    let model = ModelConfig { vocab: 256, context: 128, dropout, ..ModelConfig::default() };
-    (ModelConfig { width: 256, n_layers: 4, n_heads: 4, d_ff: 512, ..model }, 16)
 }
 
 fn says(flag: &str) -> bool {

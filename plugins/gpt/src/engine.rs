@@ -5,16 +5,17 @@
 
 use corpus::{Batch, IGNORE};
 use sdk::{Error, Result};
-use sdk_numerics::{Gradients, Params, Workers};
+use sdk_numerics::{Gradients, Params, Reader, Workers};
 use sdk_transformer::language::{self, LanguageModel, LanguageWorker, Tokens};
 use sdk_transformer::product::Precision;
 use sdk_transformer::stack::{Activation, Norm, PackedWeights, Placement, StackConfig, Weights};
+use sdk_transformer::threads::{Items, Threads};
 
 use crate::config::ModelConfig;
 use crate::model::NORM_EPS;
 
 /// Rows (positions of sequences) that a thread takes through the model at once.
-pub(crate) const PASS_ROWS: usize = 512;
+pub(crate) const PASS_ROWS: usize = 256;
 
 /// The model's passes on some threads.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub(crate) struct Engine {
     vocab: usize,
     precision: Precision,
     threads: Vec<LanguageWorker>,
+    reader: Reader,
     packed: PackedWeights,
     is_packed: bool,
 }
@@ -67,6 +69,7 @@ impl Engine {
             threads: (0..threads.max(1)).map(|_| worker()).collect(),
             vocab: config.vocab,
             precision,
+            reader: Reader::default(),
             packed: PackedWeights::default(),
             is_packed: false,
             model,
@@ -93,17 +96,14 @@ impl Engine {
         gradients: &mut Gradients,
     ) -> Result<f64> {
         self.check(batch)?;
-        let values = params.values()?;
-        let slices = values.slices();
-        self.pack(&slices);
-        let weights = Weights { values: &slices, packed: &self.packed };
-        let parts = parts(batch, seeds, self.threads.len());
-        let (model, length, scale) = (&self.model, batch.t, 1.0 / valid_tokens as f32);
-        let sum =
-            workers.passes(params, &mut self.threads, parts, gradients, |worker, part, to| {
-                let passes = passes(&part, length);
+        let (length, scale) = (batch.t, 1.0 / valid_tokens as f32);
+        let sum = self.with_weights(params, workers.pool(), |model, weights, threads| {
+            let n = threads.len().min(batch.n).max(1);
+            workers.passes(&mut threads[..n], gradients, |i, worker, to| {
+                let passes = passes(&part(batch, seeds, i, n), length);
                 Ok(passes.map(|tokens| worker.learn(model, weights, &tokens, scale, to)).sum())
-            })?;
+            })
+        })??;
         Ok(sum / valid_tokens as f64)
     }
 
@@ -111,34 +111,40 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::learn`].
-    pub(crate) fn loss(&mut self, params: &Params, batch: &Batch) -> Result<f64> {
+    pub(crate) fn loss(
+        &mut self,
+        params: &Params,
+        batch: &Batch,
+        workers: &Workers,
+    ) -> Result<f64> {
         self.check(batch)?;
-        let values = params.values()?;
-        let slices = values.slices();
-        self.pack(&slices);
-        let weights = Weights { values: &slices, packed: &self.packed };
-        let parts = parts(batch, &[], self.threads.len());
-        let (model, length) = (&self.model, batch.t);
-        std::thread::scope(|scope| {
-            let handles: Vec<_> = parts
-                .iter()
-                .zip(&mut self.threads)
-                .map(|(part, worker)| {
-                    let losses = passes(part, length);
-                    scope.spawn(move || -> f64 {
-                        losses.map(|tokens| worker.loss(model, weights, &tokens)).sum()
-                    })
-                })
-                .collect();
-            handles.into_iter().map(|handle| handle.join().map_err(panicked)).sum()
-        })
+        self.with_weights(params, workers.pool(), |model, weights, threads| {
+            let n = threads.len().min(batch.n).max(1);
+            let mut sums = vec![0.0; n];
+            let parts = (Items::new(threads), Items::new(&mut sums));
+            workers.each(parts, |i, (worker, sum)| {
+                let passes = passes(&part(batch, &[], i, n), batch.t);
+                *sum = passes.map(|tokens| worker.loss(model, weights, &tokens)).sum();
+            })?;
+            Ok(sums.iter().sum())
+        })?
     }
 
-    fn pack(&mut self, values: &[&[f32]]) {
-        if !self.is_packed {
-            self.model.pack(values, &mut self.packed, self.precision, self.threads.len());
-            self.is_packed = true;
-        }
+    /// Runs `f` on the model, its weights and the workers, with the weights packed on `pool`.
+    fn with_weights<R>(
+        &mut self,
+        params: &Params,
+        pool: &Threads,
+        f: impl FnOnce(&LanguageModel, Weights<'_>, &mut [LanguageWorker]) -> R,
+    ) -> Result<R> {
+        let Self { model, precision, threads, reader, packed, is_packed, .. } = self;
+        reader.read(params, |values| {
+            if !*is_packed {
+                model.pack(values, packed, *precision, pool);
+                *is_packed = true;
+            }
+            f(model, Weights { values, packed }, threads)
+        })
     }
 
     /// Refuses what is no token.
@@ -156,23 +162,12 @@ impl Engine {
     }
 }
 
-fn panicked(payload: Box<dyn std::any::Any + Send>) -> Error {
-    // Dropping a payload may panic again.
-    std::mem::forget(payload);
-    Error::new("panic", "a thread of the evaluation panicked")
-}
-
-/// At most `n` parts of a batch, of nearly equal numbers of sequences, in order.
-fn parts<'a>(batch: &'a Batch, seeds: &'a [u64], n: usize) -> Vec<Part<'a>> {
-    let n = n.min(batch.n).max(1);
-    (0..n)
-        .map(|i| {
-            let (begin, end) = (i * batch.n / n, (i + 1) * batch.n / n);
-            let rows = begin * batch.t..end * batch.t;
-            let seeds = if seeds.is_empty() { seeds } else { &seeds[begin..end] };
-            Part { ids: &batch.ids[rows.clone()], targets: &batch.targets[rows], seeds }
-        })
-        .collect()
+/// Part `i` of `n` of a batch: nearly as many sequences as each other has, in order.
+fn part<'a>(batch: &'a Batch, seeds: &'a [u64], i: usize, n: usize) -> Part<'a> {
+    let (begin, end) = (i * batch.n / n, (i + 1) * batch.n / n);
+    let rows = begin * batch.t..end * batch.t;
+    let seeds = if seeds.is_empty() { seeds } else { &seeds[begin..end] };
+    Part { ids: &batch.ids[rows.clone()], targets: &batch.targets[rows], seeds }
 }
 
 /// A part's sequences, as many at a time as [`PASS_ROWS`] holds, at least one.
@@ -277,7 +272,7 @@ mod tests {
             assert!(apart <= 1e-5 * size, "{name}: {}", apart / size);
         }
         if dropout == 0.0 {
-            let sum = engine.loss(params, &batch).unwrap();
+            let sum = engine.loss(params, &batch, &workers).unwrap();
             assert!((sum / valid as f64 - want).abs() < 1e-5 * want, "{sum}");
         }
     }
@@ -309,7 +304,7 @@ mod tests {
         let mut engine = Engine::new(&config, 1, Precision::F32, false);
         let mut batch = batch(1, 7);
         batch.targets[3] = 23;
-        let error = engine.loss(gpt.params(), &batch).unwrap_err();
+        let error = engine.loss(gpt.params(), &batch, &Workers::new(1)).unwrap_err();
         assert_eq!(error.message, "23 is not one of the 23 tokens");
     }
 }

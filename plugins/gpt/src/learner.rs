@@ -9,9 +9,9 @@
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
-use sdk::{Error, Generator, PhaseContext, Result, StateVisitor, Stateful, StepReport};
+use sdk::{Error, Generator, PhaseContext, Result, Stages, StateVisitor, Stateful, StepReport};
 use sdk_numerics::ops::{Compute, Keys};
-use sdk_numerics::{AdamW, Gradients, WarmupCosine, Workers, error};
+use sdk_numerics::{AdamW, Gradients, WarmupCosine, Workers, device_peak_flops, error};
 use sdk_transformer::product::Precision;
 
 use crate::config::{ModelConfig, TrainingConfig};
@@ -28,6 +28,10 @@ pub struct Learner {
     schedule: WarmupCosine,
     grad_clip: Option<f64>,
     dropout: Generator,
+    /// Told which part of a step is done.
+    stages: Stages,
+    /// Seeds of a micro-batch's sequences.
+    seeds: Vec<u64>,
     workers: Workers,
     /// The CPU's passes; none where candle's tape does the work.
     engine: Option<Engine>,
@@ -35,7 +39,7 @@ pub struct Learner {
     evaluator: Option<Engine>,
     device: Device,
     flops_per_token: f64,
-    /// What the machine's products reach, in operations per second.
+    /// What the device's products reach, in operations per second.
     peak_flops: f64,
 }
 
@@ -59,7 +63,10 @@ impl Learner {
             compute: Compute::of(cx.device().amp_dtype)?,
             recomputes_blocks: training.activation_checkpointing,
         };
-        let workers = Workers::new(cx.device().threads);
+        let threads = cx.device().threads;
+        // A GPU works on one micro-batch at a time: more workers would only share its memory.
+        let on_host = Workers::new(threads);
+        let workers = if device.is_cpu() { on_host.clone() } else { Workers::new(1) };
         let engine = engine(model, how, &device, dtype, workers.threads());
         let in_f32 = || Engine::new(model, workers.threads(), Precision::F32, false);
         let is_mixed = engine.is_some() && how.compute == Compute::Bf16;
@@ -68,12 +75,14 @@ impl Learner {
         let model = Gpt::new(model, &mut cx.generator("model init"), &device, dtype)?;
         let model = model.with_training(how);
         Ok(Self {
-            optimizer: AdamW::new(model.params(), training.adamw()).threads(workers.threads()),
-            gradients: Gradients::new(model.params()),
+            optimizer: AdamW::new(model.params(), training.adamw()).workers(&on_host),
+            gradients: Gradients::new(model.params()).workers(&on_host),
             schedule: training.schedule(),
             grad_clip: training.grad_clip,
             dropout: cx.generator("dropout"),
-            peak_flops: workers.peak_flops(),
+            stages: cx.stages().clone(),
+            seeds: Vec::new(),
+            peak_flops: peak_flops(&workers, &device)?,
             flops_per_token,
             workers,
             engine,
@@ -96,17 +105,21 @@ impl Learner {
         let valid_tokens = valid_tokens.max(1);
         self.gradients.zero();
         self.engine.iter_mut().for_each(Engine::weights_changed);
+        self.stages.done("zero");
         let mut loss = 0.0;
         for batch in micro_batches {
             loss += self.accumulate(batch, valid_tokens)?;
         }
+        self.stages.done("forward and backward");
         let grad_norm = self.gradients.clip(self.grad_clip);
+        self.stages.done("clip");
         if !grad_norm.is_finite() && loss.is_finite() {
             let name = self.gradients.non_finite().unwrap_or("unknown");
             let message = format!("the gradient of `{name}` is not a finite number");
             return Err(Error::new("train::not_finite", message).help("lower the learning rate"));
         }
         self.optimizer.step(self.model.params(), &self.gradients, lr)?;
+        self.stages.done("update");
         let tokens = micro_batches.iter().map(|batch| (batch.n * batch.t) as u64).sum();
         let mfu = self.mfu(tokens, begin.elapsed().as_secs_f64());
         let report = StepReport::new(loss, tokens).metric("lr", lr);
@@ -122,9 +135,11 @@ impl Learner {
     /// Adds the gradients of one micro-batch; returns its part of the step's mean loss.
     fn accumulate(&mut self, batch: &Batch, valid_tokens: usize) -> Result<f64> {
         if let Some(engine) = &mut self.engine {
-            let seeds: Vec<u64> = (0..batch.n).map(|_| self.dropout.next_u64()).collect();
+            self.seeds.clear();
+            self.seeds.extend((0..batch.n).map(|_| self.dropout.next_u64()));
             let (params, gradients) = (self.model.params(), &mut self.gradients);
-            return engine.learn(params, batch, &seeds, valid_tokens, &self.workers, gradients);
+            let (seeds, workers) = (&self.seeds, &self.workers);
+            return engine.learn(params, batch, seeds, valid_tokens, workers, gradients);
         }
         let shards: Vec<(Batch, u64)> = shards(batch, self.workers.threads())
             .into_iter()
@@ -157,11 +172,12 @@ impl Learner {
 
     fn sum_of_losses(&mut self, batch: &Batch) -> Result<f64> {
         if let Some(engine) = self.evaluator.as_mut().or(self.engine.as_mut()) {
-            return engine.loss(self.model.params(), batch);
+            return engine.loss(self.model.params(), batch, &self.workers);
         }
         let sums = self.on_threads(shards(batch, self.workers.threads()), |shard| {
             let (sum, _) = loss_sum(&self.model, &self.device, &shard, &mut Mode::Eval)?;
-            Ok(f64::from(sum.to_scalar::<f32>().map_err(error)?))
+            let sum = sum.to_dtype(DType::F64).and_then(|sum| sum.to_scalar::<f64>());
+            sum.map_err(error)
         })?;
         Ok(sums.into_iter().sum())
     }
@@ -189,9 +205,11 @@ impl Learner {
     }
 
     /// Its threads and the precision of its products: what its memory depends on besides the sizes.
-    pub fn on_what(&self) -> (usize, Precision) {
+    /// `None` where that isn't the machine's memory.
+    pub fn on_what(&self) -> Option<(usize, Precision)> {
         let is_mixed = self.evaluator.is_some();
-        (self.threads(), if is_mixed { Precision::Bf16 } else { Precision::F32 })
+        let precision = if is_mixed { Precision::Bf16 } else { Precision::F32 };
+        self.device.is_cpu().then(|| (self.threads(), precision))
     }
 
     /// Threads that this learner keeps busy.
@@ -223,6 +241,11 @@ fn engine(
         return None;
     }
     Some(Engine::new(model, threads, precision, how.recomputes_blocks))
+}
+
+/// The yardstick of [`Learner::mfu`].
+fn peak_flops(workers: &Workers, device: &Device) -> Result<f64> {
+    if device.is_cpu() { Ok(workers.peak_flops()) } else { device_peak_flops(device) }
 }
 
 fn loss_sum(
@@ -284,6 +307,49 @@ mod tests {
         let report = learner.step(1, &[batch]).unwrap();
         let norm = report.metrics.iter().find(|(name, _)| name == "grad_norm").unwrap();
         assert_eq!((report.loss, norm.1), (0.0, 0.0));
+    }
+
+    /// What a GPU's steps are made of: candle's tape, composed operations, an optimizer on the host.
+    /// Here they run on the CPU in f64, where the engine is none.
+    #[test]
+    fn the_tape_learns_what_the_engine_learns() {
+        let model = ModelConfig {
+            vocab: 13,
+            context: 12,
+            width: 16,
+            n_layers: 2,
+            n_heads: 2,
+            d_ff: 24,
+            dropout: 0.0,
+            ..ModelConfig::default()
+        };
+        let ids: Vec<u32> = (0..36).map(|i| i * i % 13).collect();
+        let mut targets: Vec<u32> = ids.iter().map(|id| (id + 5) % 13).collect();
+        targets[7] = IGNORE;
+        let batches = [Batch { ids, targets, n: 3, t: 12, valid_tokens: 35 }];
+        let losses = |dtype, activation_checkpointing| {
+            let training = TrainingConfig {
+                activation_checkpointing,
+                warmup_steps: 2,
+                base_lr: 0.01,
+                ..TrainingConfig::default()
+            };
+            let device = DeviceContext { dtype, threads: 2, ..DeviceContext::default() };
+            let cx = PhaseContext::detached("pretrain", 1, device);
+            let mut learner = Learner::new(&model, &training, &cx).unwrap();
+            assert_eq!(learner.engine.is_some(), dtype == sdk::DType::F32);
+            let step = |i| learner.step(i, &batches).unwrap().loss;
+            let mut losses: Vec<f64> = (0..8).map(step).collect();
+            losses.extend(learner.evaluate(&batches, &cx).unwrap());
+            losses
+        };
+        let engine = losses(sdk::DType::F32, false);
+        assert!(engine[8] < engine[0] - 0.5, "{engine:?}");
+        for recomputes in [false, true] {
+            for (tape, engine) in losses(sdk::DType::F64, recomputes).iter().zip(&engine) {
+                assert!((tape - engine).abs() < 2e-5, "{tape} {engine}");
+            }
+        }
     }
 
     /// Where the CPU can't multiply in bfloat16, candle's tape emulates it.

@@ -15,13 +15,25 @@ pub mod sampling;
 pub mod start;
 pub mod weights;
 
-use sdk::{Error, Metrics};
+use sdk::{DeviceKind, Error, Metrics};
 
 use crate::config::OWN_LOSS;
 use corpus::SourceReport;
 
-/// Version of candle that this was built with, for the plugins' build facts.
-pub const CANDLE_VERSION: &str = "0.11.1";
+/// Version of candle that this was built with.
+const CANDLE_VERSION: &str = "0.11.1";
+
+/// What both phases compute on.
+pub const DEVICES: &[DeviceKind] = sdk_numerics::DEVICES;
+
+/// What both phases' builds are worth recording by: candle's version and, where they compute on
+/// GPUs, the compute capability of those that the build is for.
+pub const BUILD_FACTS: &[(&str, &str)] = match option_env!("CUDA_COMPUTE_CAP") {
+    Some(capability) if cfg!(feature = "cuda") => {
+        &[("candle", CANDLE_VERSION), ("cuda compute capability", capability)]
+    }
+    _ => &[("candle", CANDLE_VERSION)],
+};
 
 /// What both phases can do besides training.
 pub const CAPABILITIES: &[&str] = &[sdk::capability::GENERATE, "export/hf", "export/gguf"];

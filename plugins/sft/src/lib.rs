@@ -14,8 +14,9 @@ use gpt::start::{Start, tokenizer_state, warn_of_unused_rows};
 use gpt::{export, forecast, generation, import, log_reports, loss_metrics, within};
 use schemars::JsonSchema;
 use sdk::{
-    Artifact, Artifacts, Change, DType, Error, Evaluation, ExportRequest, Forecast, Metrics,
-    PhaseContext, Result, Schedule, StateVisitor, Stateful, StepReport, TextGenerator, Trainer,
+    Artifact, Artifacts, Batching, Change, DType, DeviceKind, Error, Evaluation, ExportRequest,
+    Forecast, Metrics, PhaseContext, Result, Schedule, StateVisitor, Stateful, StepReport,
+    TextGenerator, Trainer,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -178,11 +179,16 @@ impl Trainer for Sft {
     type Config = Config;
 
     const CAPABILITIES: &'static [&'static str] = gpt::CAPABILITIES;
+    const DEVICES: &'static [DeviceKind] = gpt::DEVICES;
     const AMP_DTYPES: &'static [DType] = &[DType::Bf16];
-    const BUILD_FACTS: &'static [(&'static str, &'static str)] = &[("candle", gpt::CANDLE_VERSION)];
+    const BUILD_FACTS: &'static [(&'static str, &'static str)] = gpt::BUILD_FACTS;
 
     fn changes() -> Vec<Change> {
         history::sft()
+    }
+
+    fn batching() -> Option<Batching> {
+        Some(TrainingConfig::batching())
     }
 
     fn check(config: &Config, given: &Artifacts) -> Vec<Error> {
@@ -258,8 +264,9 @@ impl Trainer for Sft {
         forecast::forecast(model, training, &data, self.learner.on_what())
     }
 
-    fn step(&mut self, step: u64, _: &PhaseContext) -> Result<StepReport> {
+    fn step(&mut self, step: u64, cx: &PhaseContext) -> Result<StepReport> {
         let batches = self.config.training.micro_batches(|n| self.data.next_batch(n));
+        cx.stages().done("data");
         self.learner.step(step, &batches)
     }
 

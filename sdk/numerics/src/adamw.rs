@@ -3,14 +3,16 @@
 //! Loshchilov and Hutter 2019, as PyTorch computes it: `p ← p (1 − lr·wd)`, then
 //! `p ← p − lr · m̂ / (√v̂ + eps)` with `m̂ = m / (1 − β₁ᵗ)` and `√v̂ = √v / √(1 − β₂ᵗ)`.
 
-use std::cell::RefCell;
-
-use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Tensor, Var};
+use candle_core::{DType, Device, Tensor};
 use sdk::{Error, Result, StateVisitor, Stateful, TensorHandle};
 
-use crate::gradients::{Gradients, balanced};
-use crate::params::{ParamKind, Params};
 use sdk_transformer::kernels::{AdamStep, adamw};
+use sdk_transformer::threads::{Items, Ranges, Threads};
+
+use crate::gradients::Gradients;
+use crate::in_place;
+use crate::parallel::Workers;
+use crate::params::{Param, ParamKind, Params};
 
 /// Settings of [`AdamW`]; the learning rate comes with each step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,18 +59,23 @@ impl AdamWConfig {
 #[derive(Debug)]
 pub struct AdamW {
     config: AdamWConfig,
-    threads: usize,
+    threads: Threads,
     steps_done: u64,
     slots: Vec<Slot>,
+    /// Where the moments of each parameter begin, and the end.
+    offsets: Vec<usize>,
+    m: Vec<f32>,
+    v: Vec<f32>,
 }
 
+/// What belongs to one parameter.
 #[derive(Debug)]
 struct Slot {
     name: String,
     shape: Vec<usize>,
     decay: f64,
-    m: Vec<f32>,
-    v: Vec<f32>,
+    /// How its last update went.
+    outcome: candle_core::Result<()>,
 }
 
 impl AdamW {
@@ -80,17 +87,18 @@ impl AdamW {
                 name: name.to_owned(),
                 shape: var.dims().to_vec(),
                 decay: config.decay(kind),
-                m: vec![0.0; var.elem_count()],
-                v: vec![0.0; var.elem_count()],
+                outcome: Ok(()),
             })
             .collect();
-        Self { config, threads: 1, steps_done: 0, slots }
+        let (m, v) = (vec![0.0; params.count()], vec![0.0; params.count()]);
+        let (threads, offsets) = (Threads::new(1), params.offsets());
+        Self { config, threads, steps_done: 0, slots, offsets, m, v }
     }
 
-    /// Lets a step use `threads` threads; the result is the same.
+    /// Lets a step use the threads of `workers`; the result is the same.
     #[must_use]
-    pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads.max(1);
+    pub fn workers(mut self, workers: &Workers) -> Self {
+        self.threads = workers.threads.clone();
         self
     }
 
@@ -115,9 +123,24 @@ impl AdamW {
             return Err(Error::new("adamw::params", message));
         }
         self.steps_done += 1;
+        let step = self.at(lr, gradients.scale());
+        let moments =
+            (Ranges::new(&mut self.m, &self.offsets), Ranges::new(&mut self.v, &self.offsets));
+        self.threads.each((Items::new(&mut self.slots), moments), |i, (slot, (m, v))| {
+            let step = AdamStep { shrink: (1.0 - lr * slot.decay) as f32, ..step };
+            slot.outcome = update(params.at(i), gradients.values(i), m, v, step);
+        });
+        self.slots.iter_mut().try_for_each(|slot| {
+            std::mem::replace(&mut slot.outcome, Ok(()))
+                .map_err(|e| crate::error(e).context(format!("updating parameter `{}`", slot.name)))
+        })
+    }
+
+    /// The numbers of the step at hand, without decay.
+    fn at(&self, lr: f64, grad_scale: f32) -> AdamStep {
         let t = self.steps_done as f64;
         let (beta1, beta2) = self.config.betas;
-        let step = AdamStep {
+        AdamStep {
             beta1: beta1 as f32,
             beta2: beta2 as f32,
             one_minus_beta1: (1.0 - beta1) as f32,
@@ -126,79 +149,37 @@ impl AdamW {
             step_size: (lr / (1.0 - beta1.powf(t))) as f32,
             root_bias2: (1.0 - beta2.powf(t)).sqrt() as f32,
             shrink: 1.0,
-            grad_scale: gradients.scale(),
-        };
-        let vars: Vec<&Var> = params.iter().map(|(_, _, var)| var).collect();
-        let sizes: Vec<usize> = vars.iter().map(|var| var.elem_count()).collect();
-        let update = |range: std::ops::Range<usize>, slots: &mut [Slot]| {
-            for (i, slot) in range.zip(slots) {
-                let step = AdamStep { shrink: (1.0 - lr * slot.decay) as f32, ..step };
-                slot.update(vars[i], gradients.values(i), step).map_err(|e| {
-                    crate::error(e).context(format!("updating parameter `{}`", slot.name))
-                })?;
-            }
-            Ok(())
-        };
-        if self.threads == 1 {
-            return update(0..vars.len(), &mut self.slots);
+            grad_scale,
         }
-        let mut rest = self.slots.as_mut_slice();
-        let update = &update;
-        std::thread::scope(|scope| {
-            let mut threads = Vec::new();
-            for range in balanced(&sizes, self.threads) {
-                let (mine, tail) = rest.split_at_mut(range.len());
-                rest = tail;
-                threads.push(scope.spawn(move || update(range, mine)));
-            }
-            threads.into_iter().try_for_each(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|_| Err(Error::new("panic", "an optimizer thread panicked")))
-            })
-        })
     }
 }
 
-impl Slot {
-    fn update(&mut self, var: &Var, gradient: &[f32], step: AdamStep) -> candle_core::Result<()> {
-        if var.device().is_cpu() && var.dtype() == DType::F32 {
-            return var.inplace_op1(&InPlace(RefCell::new(|p: &mut [f32]| {
-                adamw(p, gradient, &mut self.m, &mut self.v, step);
-            })));
-        }
-        let mut p = var.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-        adamw(&mut p, gradient, &mut self.m, &mut self.v, step);
-        let p = Tensor::from_vec(p, var.shape(), &Device::Cpu)?;
-        var.set(&p.to_dtype(var.dtype())?.to_device(var.device())?)
+/// One update of a parameter and its moments.
+fn update(
+    param: &Param,
+    gradient: &[f32],
+    m: &mut [f32],
+    v: &mut [f32],
+    step: AdamStep,
+) -> candle_core::Result<()> {
+    let var = &param.var;
+    if var.device().is_cpu() && var.dtype() == DType::F32 {
+        return in_place::write(param, |p| adamw(p, gradient, m, v, step));
     }
-}
-
-/// Runs a function on the f32 memory of a variable.
-struct InPlace<F>(RefCell<F>);
-
-impl<F: FnMut(&mut [f32])> InplaceOp1 for InPlace<F> {
-    fn name(&self) -> &'static str {
-        "adamw"
-    }
-
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
-        let (CpuStorage::F32(values), Some((start, end))) = (storage, layout.contiguous_offsets())
-        else {
-            candle_core::bail!("a parameter must be contiguous f32")
-        };
-        (self.0.borrow_mut())(&mut values[start..end]);
-        Ok(())
-    }
+    let mut p = var.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+    adamw(&mut p, gradient, m, v, step);
+    let p = Tensor::from_vec(p, var.shape(), &Device::Cpu)?;
+    var.set(&p.to_dtype(var.dtype())?.to_device(var.device())?)
 }
 
 impl Stateful for AdamW {
     fn state(&mut self, visitor: &mut StateVisitor<'_>) -> Result<()> {
         visitor.value("t", &mut self.steps_done)?;
-        for slot in &mut self.slots {
-            for (prefix, moment) in [("m", &mut slot.m), ("v", &mut slot.v)] {
+        for (slot, range) in self.slots.iter().zip(self.offsets.windows(2)) {
+            for (prefix, moments) in [("m", &mut self.m), ("v", &mut self.v)] {
+                let moment = &mut moments[range[0]..range[1]];
                 let name = format!("{prefix}/{}", slot.name);
-                let save = || TensorHandle::from_vec(moment.clone(), &slot.shape);
+                let save = || TensorHandle::from_vec(moment.to_vec(), &slot.shape);
                 let Some(saved) = visitor.tensor(&name, save)? else { continue };
                 if saved.shape() != slot.shape {
                     let message = format!(
@@ -208,7 +189,7 @@ impl Stateful for AdamW {
                     );
                     return Err(Error::new("adamw::shape", message));
                 }
-                *moment = saved.to_vec()?;
+                moment.copy_from_slice(&saved.to_vec::<f32>()?);
             }
         }
         Ok(())
@@ -306,7 +287,8 @@ mod tests {
         let run = |from: Option<&StateDict>, threads: usize, steps: usize| {
             let params = params(DType::F32);
             let mut both = Both {
-                optimizer: AdamW::new(&params, AdamWConfig::default()).threads(threads),
+                optimizer: AdamW::new(&params, AdamWConfig::default())
+                    .workers(&Workers::new(threads)),
                 params,
             };
             if let Some(from) = from {

@@ -5,9 +5,23 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use sdk::{DType, DeviceContext, DeviceKind, Error, Result};
+
+/// Kinds of device that this build computes on: a trainer's [`sdk::Trainer::DEVICES`].
+///
+/// ```
+/// assert!(sdk_numerics::DEVICES.contains(&sdk::DeviceKind::Cpu));
+/// ```
+pub const DEVICES: &[DeviceKind] =
+    if cfg!(feature = "cuda") { &[DeviceKind::Cpu, DeviceKind::Cuda] } else { &[DeviceKind::Cpu] };
+
+/// Rows and columns of the products that measure a device: on an H100 each takes some 3 ms.
+const PEAK_SIZE: usize = 4096;
+/// How often; the first ones wake the device up.
+const PEAK_ROUNDS: usize = 8;
 
 static CUDA_DEVICES: Mutex<BTreeMap<u32, Device>> = Mutex::new(BTreeMap::new());
 
@@ -37,10 +51,38 @@ pub fn device(context: &DeviceContext) -> Result<Device> {
     if let Some(device) = devices.get(&ordinal) {
         return Ok(device.clone());
     }
-    let device = Device::new_cuda(ordinal as usize)
-        .map_err(|e| crate::error(e).context(format!("opening device `cuda:{ordinal}`")))?;
+    let device = Device::new_cuda(ordinal as usize).map_err(|e| {
+        let error = crate::error(e).context(format!("opening device `cuda:{ordinal}`"));
+        error.help("`nvidia-smi` shows the GPUs and their driver; `--device cpu` does without")
+    })?;
     devices.insert(ordinal, device.clone());
     Ok(device)
+}
+
+/// Floating-point operations per second of f32 matrix products on `device`, a multiplication and an
+/// addition being two: what [`crate::Workers::peak_flops`] is for the CPU.
+///
+/// The best of some products of candle's own, which take 200 MB of the device meanwhile.
+///
+/// # Errors
+/// When the device can't multiply, or has not the memory.
+pub fn device_peak_flops(device: &Device) -> Result<f64> {
+    product_rate(device, PEAK_SIZE).map_err(crate::error)
+}
+
+/// Operations per second of the best of some products of `n` rows and columns.
+fn product_rate(device: &Device, n: usize) -> candle_core::Result<f64> {
+    let a = Tensor::ones((n, n), candle_core::DType::F32, device)?;
+    let mut best = f64::INFINITY;
+    for _ in 0..PEAK_ROUNDS {
+        device.synchronize()?;
+        let begin = Instant::now();
+        a.matmul(&a)?;
+        // What was asked of a GPU has only been queued.
+        device.synchronize()?;
+        best = best.min(begin.elapsed().as_secs_f64());
+    }
+    Ok(2.0 * (n as f64).powi(3) / best)
 }
 
 /// candle's name for an element type.
@@ -78,6 +120,12 @@ mod tests {
             assert_eq!(to_candle_dtype(dtype).size_in_bytes(), dtype.size_bytes());
         }
         assert!(from_candle_dtype(candle_core::DType::F8E4M3).is_err());
+    }
+
+    #[test]
+    fn products_of_a_device_are_measured() {
+        let rate = product_rate(&Device::Cpu, 64).unwrap();
+        assert!((1e7..1e14).contains(&rate), "{rate}");
     }
 
     #[cfg(not(feature = "cuda"))]

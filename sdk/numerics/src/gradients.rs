@@ -1,30 +1,51 @@
-//! The gradient of a step: one f32 buffer per parameter, kept from step to step.
+//! The gradient of a step: one f32 buffer for all parameters, kept from step to step.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor};
 use sdk::{Error, Result};
-
-use crate::params::Params;
-use crate::sink::{Buffers, Ids};
 use sdk_transformer::kernels::{add_assign, sum_of_squares};
+use sdk_transformer::threads::{Chunks, Items, Threads};
+
+use crate::parallel::Workers;
+use crate::params::Params;
+use crate::sink::{Buffer, Ids};
+
+/// Values that a thread adds up at once: 64 KiB.
+const CHUNK: usize = 1 << 14;
 
 /// Accumulated gradients of all parameters, in the order of the parameters.
 ///
 /// Micro-batches add up, so each loss must already be divided by the valid tokens of the *whole*
 /// step; the sum is then the gradient of the step's mean loss, however it was cut up.
 ///
-/// The buffers are f32 in host memory whatever the parameters' device and dtype are.
+/// The buffer is f32 in host memory whatever the parameters' device and dtype are.
 #[derive(Debug)]
 pub struct Gradients {
     names: Vec<String>,
     pub(crate) ids: Ids,
-    pub(crate) buffers: Buffers,
-    pub(crate) spare: Vec<Buffers>,
+    offsets: Arc<[usize]>,
+    /// The gradient, then the buffers of threads other than the first.
+    pub(crate) shares: Vec<Share>,
+    /// Of each parameter, while the norm is measured.
+    squares: Vec<f64>,
     scale: f64,
+    threads: Threads,
+}
+
+/// What one thread adds to, and its part of the loss.
+#[derive(Debug)]
+pub(crate) struct Share {
+    pub(crate) buffer: Buffer,
+    pub(crate) loss: Result<f64>,
+}
+
+impl Share {
+    fn new(offsets: &Arc<[usize]>) -> Self {
+        Self { buffer: Buffer::new(offsets), loss: Ok(0.0) }
+    }
 }
 
 impl Gradients {
@@ -32,18 +53,31 @@ impl Gradients {
     pub fn new(params: &Params) -> Self {
         let ids: HashMap<_, _> =
             params.iter().enumerate().map(|(i, (_, _, var))| (var.id(), i)).collect();
+        let offsets = Arc::from(params.offsets());
         Self {
             names: params.iter().map(|(name, _, _)| name.to_owned()).collect(),
             ids: Arc::new(ids),
-            buffers: Buffers::new(params.iter().map(|(_, _, var)| var.elem_count())),
-            spare: Vec::new(),
+            shares: vec![Share::new(&offsets)],
+            offsets,
+            squares: vec![0.0; params.len()],
             scale: 1.0,
+            threads: Threads::new(1),
         }
+    }
+
+    /// Lets [`Gradients::zero`] and [`Gradients::clip`] use the threads of `workers`; the result is
+    /// the same.
+    #[must_use]
+    pub fn workers(mut self, workers: &Workers) -> Self {
+        self.threads = workers.threads.clone();
+        self
     }
 
     /// Back to zero, before the first micro-batch of a step. Keeps the memory.
     pub fn zero(&mut self) {
-        self.buffers.reset();
+        let Buffer { values, seen, .. } = &mut self.shares[0].buffer;
+        self.threads.each(Chunks::new(values, CHUNK), |_, chunk| chunk.fill(0.0));
+        seen.fill(false);
         self.scale = 1.0;
     }
 
@@ -52,12 +86,12 @@ impl Gradients {
     /// # Errors
     /// When a gradient can't be brought to f32 in host memory.
     pub fn add(&mut self, params: &Params, store: &GradStore) -> Result<()> {
-        add_store(&mut self.buffers, params, store).map_err(crate::error)
+        add_store(&mut self.shares[0].buffer, params, store).map_err(crate::error)
     }
 
     /// Names of the parameters that got no gradient since [`Gradients::zero`].
     pub fn missing(&self) -> Vec<&str> {
-        let pairs = self.names.iter().zip(&self.buffers.seen);
+        let pairs = self.names.iter().zip(&self.shares[0].buffer.seen);
         pairs.filter(|(_, seen)| !**seen).map(|(name, _)| name.as_str()).collect()
     }
 
@@ -75,23 +109,29 @@ impl Gradients {
 
     /// The first parameter whose gradient holds an infinity or a NaN.
     pub fn non_finite(&self) -> Option<&str> {
-        let bad = self.buffers.values.iter().position(|v| !sum_of_squares(v).is_finite())?;
+        let bad =
+            (0..self.names.len()).position(|i| !sum_of_squares(self.values(i)).is_finite())?;
         Some(&self.names[bad])
     }
 
     /// Euclidean norm over all parameters, summed in f64 in the order of the parameters.
     pub fn global_norm(&self) -> f64 {
-        let squares: f64 = self.buffers.values.iter().map(|v| sum_of_squares(v)).sum();
-        squares.sqrt() * self.scale
+        let squares = (0..self.names.len()).map(|i| sum_of_squares(self.values(i)));
+        squares.sum::<f64>().sqrt() * self.scale
     }
 
     /// Scales all gradients down to `max_norm` when their norm is larger, by `max_norm / (norm +
     /// 1e-6)` as PyTorch's `clip_grad_norm_` does, and returns the norm before. `None` only
     /// measures.
     ///
-    /// The factor is kept beside the buffers and applied where they are read.
+    /// The factor is kept beside the buffer and applied where it is read.
     pub fn clip(&mut self, max_norm: Option<f64>) -> f64 {
-        let norm = self.global_norm();
+        let buffer = &self.shares[0].buffer;
+        self.threads.each(Items::new(&mut self.squares), |i, squares| {
+            *squares = sum_of_squares(buffer.of(i));
+        });
+        // As `global_norm` has it, bit for bit.
+        let norm = self.squares.iter().sum::<f64>().sqrt() * self.scale;
         if let Some(max_norm) = max_norm
             && norm > max_norm
         {
@@ -104,12 +144,12 @@ impl Gradients {
     pub fn get(&self, name: &str) -> Option<Vec<f32>> {
         let i = self.names.iter().position(|n| n == name)?;
         let scale = self.scale as f32;
-        Some(self.buffers.values[i].iter().map(|g| g * scale).collect())
+        Some(self.values(i).iter().map(|g| g * scale).collect())
     }
 
     /// Unscaled values of parameter `i`.
     pub(crate) fn values(&self, i: usize) -> &[f32] {
-        &self.buffers.values[i]
+        self.shares[0].buffer.of(i)
     }
 
     /// The factor that clipping left.
@@ -117,41 +157,42 @@ impl Gradients {
         self.scale as f32
     }
 
-    /// Adds `others` to the buffers, in their order, on as many threads.
-    pub(crate) fn merge(&mut self, others: &[Buffers]) {
-        let sizes: Vec<usize> = self.buffers.values.iter().map(Vec::len).collect();
-        let mut rest = self.buffers.values.as_mut_slice();
-        std::thread::scope(|scope| {
-            for range in balanced(&sizes, others.len() + 1) {
-                let (mine, tail) = rest.split_at_mut(range.len());
-                rest = tail;
-                scope.spawn(move || {
-                    for other in others {
-                        for (to, from) in mine.iter_mut().zip(&other.values[range.clone()]) {
-                            add_assign(to, from);
-                        }
-                    }
-                });
+    /// Buffers for `n` threads, the first of which is the gradient itself.
+    pub(crate) fn shares(&mut self, n: usize) -> &mut [Share] {
+        while self.shares.len() < n {
+            self.shares.push(Share::new(&self.offsets));
+        }
+        &mut self.shares[..n]
+    }
+
+    /// Adds the buffers of the first `n` threads up, in their order.
+    pub(crate) fn merge(&mut self, n: usize, threads: &Threads) {
+        let Some((own, others)) = self.shares[..n].split_first_mut() else { return };
+        if others.is_empty() {
+            return;
+        }
+        threads.each(Chunks::new(&mut own.buffer.values, CHUNK), |i, to| {
+            for other in &*others {
+                add_assign(to, &other.buffer.values[i * CHUNK..][..to.len()]);
             }
         });
         for other in others {
-            for (seen, also) in self.buffers.seen.iter_mut().zip(&other.seen) {
+            for (seen, also) in own.buffer.seen.iter_mut().zip(&other.buffer.seen) {
                 *seen |= also;
             }
         }
     }
 }
 
-/// Adds a tape's gradients to `buffers`.
+/// Adds a tape's gradients to `buffer`.
 pub(crate) fn add_store(
-    buffers: &mut Buffers,
+    buffer: &mut Buffer,
     params: &Params,
     store: &GradStore,
 ) -> candle_core::Result<()> {
     for (i, (_, _, var)) in params.iter().enumerate() {
         if let Some(gradient) = store.get(var) {
-            add_tensor(&mut buffers.values[i], gradient)?;
-            buffers.seen[i] = true;
+            add_tensor(buffer.add_to(i), gradient)?;
         }
     }
     Ok(())
@@ -167,24 +208,6 @@ pub(crate) fn add_tensor(to: &mut [f32], gradient: &Tensor) -> candle_core::Resu
     Ok(())
 }
 
-/// Cuts `0..sizes.len()` into at most `n` consecutive ranges of about equal total size.
-pub(crate) fn balanced(sizes: &[usize], n: usize) -> Vec<Range<usize>> {
-    let total: usize = sizes.iter().sum();
-    let target = total.div_ceil(n.max(1));
-    let (mut ranges, mut start, mut sum) = (Vec::new(), 0, 0);
-    for (i, size) in sizes.iter().enumerate() {
-        sum += size;
-        if sum >= target && ranges.len() + 1 < n {
-            ranges.push(start..i + 1);
-            (start, sum) = (i + 1, 0);
-        }
-    }
-    if start < sizes.len() {
-        ranges.push(start..sizes.len());
-    }
-    ranges
-}
-
 #[cfg(test)]
 mod tests {
     use candle_core::Device;
@@ -192,18 +215,6 @@ mod tests {
 
     use super::*;
     use crate::params::{Init, ParamKind};
-
-    #[test]
-    fn ranges_cover_everything_once() {
-        for sizes in [vec![], vec![5], vec![1, 1, 100, 1], vec![3; 10], vec![100, 1, 1]] {
-            for n in 1..6 {
-                let ranges = balanced(&sizes, n);
-                let all: Vec<usize> = ranges.iter().cloned().flatten().collect();
-                assert_eq!(all, (0..sizes.len()).collect::<Vec<_>>());
-                assert!(ranges.len() <= n);
-            }
-        }
-    }
 
     #[test]
     fn norm_clip_and_missing() {

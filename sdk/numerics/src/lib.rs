@@ -1,10 +1,11 @@
 //! Numerics for trainer plugins, on candle.
 //!
 //! What the loops of all trainers share: the device and tensor handles of the boundary turned into
-//! candle's, named parameters, differentiable operations with hand-written CPU kernels, gradients
-//! of several shards at once, clipping, `AdamW` with state that can be saved, and the learning-rate
-//! schedule. Model code returns [`candle_core::Result`]; at the trainer's boundary it becomes the
-//! SDK's with `.map_err(sdk_numerics::error)`.
+//! candle's, named parameters, differentiable operations with hand-written CPU kernels, the
+//! transformer stack as one of them, gradients of several shards at once, clipping, `AdamW` with
+//! state that can be saved, and the learning-rate schedule. Model code returns
+//! [`candle_core::Result`]; at the trainer's boundary it becomes the SDK's with
+//! `.map_err(sdk_numerics::error)`.
 //!
 //! ```
 //! use candle_core::{DType, Device, Tensor};
@@ -35,19 +36,22 @@ mod adamw;
 mod device;
 mod gradients;
 mod handle;
+mod in_place;
 pub mod ops;
 mod parallel;
 mod params;
 mod peak;
 mod schedule;
 mod sink;
+pub mod stack;
 
 pub use adamw::{AdamW, AdamWConfig};
-pub use device::{device, from_candle_dtype, to_candle_dtype};
+pub use device::{DEVICES, device, device_peak_flops, from_candle_dtype, to_candle_dtype};
 pub use gradients::Gradients;
 pub use handle::{export, export_copy, import};
+pub use in_place::Reader;
 pub use parallel::Workers;
-pub use params::{Init, ParamKind, Params, Values};
+pub use params::{Init, ParamKind, Params};
 pub use schedule::WarmupCosine;
 
 /// Turns a candle error into the SDK's, with code `numerics`.

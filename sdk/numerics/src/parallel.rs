@@ -1,9 +1,9 @@
 //! Data-parallel gradients on the CPU.
 //!
-//! Each thread takes a fixed, consecutive run of shards, with a gradient buffer of its own, and the
-//! buffers are added in the order of the threads: the bits of the result depend on the number of
-//! threads and shards, and on nothing else. Threads are plain ones, not rayon's, so that no shard
-//! is ever run inside of another's product.
+//! The shards fall into fixed, consecutive runs, one for each thread and with a gradient buffer of
+//! its own, and the buffers are added in the order of the runs: the bits of the result depend on the
+//! number of threads and shards, and on nothing else. Threads are our own ones, not rayon's, so that
+//! no shard is ever run inside of another's product.
 //!
 //! candle has a pool of its own for element-wise passes over 64 Ki elements, on which the threads
 //! here would wait for each other: a process that trains on several threads should set
@@ -14,26 +14,42 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use candle_core::{DType, Tensor};
 use sdk::{Error, Result};
+use sdk_transformer::stack::GradientsMut;
+use sdk_transformer::threads::{Items, Parts, Threads};
 
-use crate::gradients::{Gradients, add_store};
+use crate::gradients::{Gradients, Share, add_store};
 use crate::params::Params;
-use crate::sink::{self, Buffers};
+use crate::sink::{self, Buffer};
 
-/// The threads that compute gradients.
-#[derive(Clone, Copy, Debug)]
+/// The threads that compute gradients, and then add, clip and update. They are made at the first
+/// use and stay, asleep between uses; a clone is a handle of the same ones.
+#[derive(Clone, Debug)]
 pub struct Workers {
-    threads: usize,
+    pub(crate) threads: Threads,
 }
 
 impl Workers {
     /// At most `threads` at a time, usually [`sdk::DeviceContext::threads`]; 0 counts as 1.
     pub fn new(threads: usize) -> Self {
-        Self { threads: threads.max(1) }
+        Self { threads: Threads::new(threads) }
     }
 
     /// How many threads there are.
     pub fn threads(&self) -> usize {
-        self.threads
+        self.threads.count()
+    }
+
+    /// The threads themselves, for work of another kind.
+    pub fn pool(&self) -> &Threads {
+        &self.threads
+    }
+
+    /// Runs `work` on every part with its index, as [`Threads::each`].
+    ///
+    /// # Errors
+    /// A panic of `work`, with its text.
+    pub fn each<P: Parts>(&self, parts: P, work: impl Fn(usize, P::Part) + Sync) -> Result<()> {
+        catch_unwind(AssertUnwindSafe(|| self.threads.each(parts, work))).map_err(from_panic)
     }
 
     /// Adds the gradients of all shards' losses to `into` and returns the sum of the losses.
@@ -56,96 +72,52 @@ impl Workers {
         S: Send,
         F: Fn(S) -> Result<Tensor> + Sync,
     {
-        if shards.is_empty() {
-            return Ok(0.0);
-        }
         let ids = into.ids.clone();
-        self.on_threads(deal(shards, self.threads), params, into, |run, buffers| {
-            sink::install(ids.clone(), buffers);
-            let done = catch_unwind(AssertUnwindSafe(|| run_shards(params, run, &loss)));
-            let buffers = sink::take().unwrap_or_default();
-            (buffers, done.unwrap_or_else(|payload| Err(from_panic(payload))))
+        let mut runs = deal(shards, self.threads());
+        self.add_up(&mut runs, into, |_, run, buffer| {
+            let run = std::mem::take(run);
+            sink::with_sink(&ids, buffer, || run_shards(params, run, &loss))
         })
     }
 
-    /// As [`Workers::gradients`], for passes that are written out instead of taped: `pass` takes a
-    /// shard through the model, adds to the gradients (one buffer for each parameter, in their
-    /// order) and returns its part of the loss. Each thread has one of `workers` to itself, with
-    /// the memory that it keeps from pass to pass.
+    /// As [`Workers::gradients`], for passes that are written out instead of taped: `pass` is called
+    /// with each index of `workers` and what stands there, takes its part of the batch through the
+    /// model, adds to the gradients and returns its part of the loss. Memory that `workers` keep
+    /// from pass to pass is theirs alone; nothing is allocated here but the gradients of further
+    /// workers, at their first use.
     ///
     /// # Errors
     /// What `pass` returns, and a panic of it.
-    pub fn passes<W, S, F>(
-        &self,
-        params: &Params,
-        workers: &mut [W],
-        shards: Vec<S>,
-        into: &mut Gradients,
-        pass: F,
-    ) -> Result<f64>
+    pub fn passes<W, F>(&self, workers: &mut [W], into: &mut Gradients, pass: F) -> Result<f64>
     where
         W: Send,
-        S: Send,
-        F: Fn(&mut W, S, &mut [Vec<f32>]) -> Result<f64> + Sync,
+        F: Fn(usize, &mut W, &mut GradientsMut<'_>) -> Result<f64> + Sync,
     {
-        if shards.is_empty() {
-            return Ok(0.0);
-        }
-        let runs = deal(shards, self.threads.min(workers.len()));
-        let jobs = runs.into_iter().zip(workers).collect();
-        self.on_threads(jobs, params, into, |(run, worker): (Vec<S>, &mut W), mut buffers| {
-            let done = catch_unwind(AssertUnwindSafe(|| {
-                run.into_iter().map(|shard| pass(worker, shard, &mut buffers.values)).sum()
-            }));
-            buffers.seen.fill(true);
-            (buffers, done.unwrap_or_else(|payload| Err(from_panic(payload))))
-        })
+        self.add_up(workers, into, |i, worker, buffer| pass(i, worker, &mut buffer.add_to_all()))
     }
 
-    /// Runs each job on a thread of its own with buffers of its own, and adds those up in the order
-    /// of the jobs.
-    fn on_threads<J: Send>(
+    /// Runs each job with a buffer of its own, and adds those up in the order of the jobs.
+    fn add_up<J: Send>(
         &self,
-        jobs: Vec<J>,
-        params: &Params,
+        jobs: &mut [J],
         into: &mut Gradients,
-        work: impl Fn(J, Buffers) -> (Buffers, Result<f64>) + Sync,
+        work: impl Fn(usize, &mut J, &mut Buffer) -> Result<f64> + Sync,
     ) -> Result<f64> {
-        let mut buffers = vec![std::mem::take(&mut into.buffers)];
-        for _ in 1..jobs.len() {
-            buffers.push(into.spare.pop().map_or_else(
-                || Buffers::new(params.iter().map(|(_, _, var)| var.elem_count())),
-                |mut spare| {
-                    spare.reset();
-                    spare
-                },
-            ));
+        if jobs.is_empty() {
+            return Ok(0.0);
         }
-        let mut jobs = jobs.into_iter().zip(buffers);
-        let done: Vec<(Buffers, Result<f64>)> = std::thread::scope(|scope| {
-            let first = jobs.next();
-            let others: Vec<_> = jobs
-                .map(|(job, buffers)| {
-                    let work = &work;
-                    scope.spawn(move || work(job, buffers))
-                })
-                .collect();
-            let first = first.map(|(job, buffers)| work(job, buffers));
-            let others = others.into_iter().map(|handle| {
-                // `work` catches the panics of the loss; only its own would arrive here.
-                handle.join().unwrap_or_else(|p| (Buffers::default(), Err(from_panic(p))))
-            });
-            first.into_iter().chain(others).collect()
-        });
-
-        let (mut buffers, losses): (Vec<Buffers>, Vec<Result<f64>>) = done.into_iter().unzip();
-        into.buffers = buffers.remove(0);
-        let total = losses.into_iter().sum::<Result<f64>>();
-        if total.is_ok() && !buffers.is_empty() {
-            into.merge(&buffers);
-        }
-        into.spare.append(&mut buffers);
-        let total = total?;
+        let n = jobs.len();
+        let shares = (Items::new(jobs), Items::new(into.shares(n)));
+        self.each(shares, |i, (job, Share { buffer, loss })| {
+            if i > 0 {
+                buffer.reset();
+            }
+            *loss = work(i, job, buffer);
+        })?;
+        let losses = into.shares(n).iter_mut();
+        let losses = losses.map(|share| std::mem::replace(&mut share.loss, Ok(0.0)));
+        let total = losses.sum::<Result<f64>>()?;
+        into.merge(n, &self.threads);
         into.check()?;
         Ok(total)
     }
@@ -169,7 +141,7 @@ fn run_shards<S>(
         let mut backward = || {
             total += loss.to_dtype(DType::F64)?.to_scalar::<f64>()?;
             let store = loss.backward()?;
-            sink::with_buffers(|buffers| add_store(buffers, params, &store))
+            sink::with_buffer(|buffer| add_store(buffer, params, &store))
         };
         backward().map_err(crate::error)?;
     }

@@ -11,7 +11,7 @@ use sdk::{Error, Generator, Result, StateVisitor, Stateful, TensorHandle};
 use crate::device::from_candle_dtype;
 use crate::error;
 use crate::handle::{export_copy, import};
-use crate::ops::View;
+use crate::in_place;
 
 /// What a parameter is for; decides whether it decays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub(crate) struct Param {
     pub(crate) name: String,
     pub(crate) kind: ParamKind,
     pub(crate) var: Var,
+    /// See [`in_place::corner`].
+    pub(crate) corner: Tensor,
 }
 
 /// The ordered parameters of one model, all of one dtype on one device.
@@ -115,8 +117,9 @@ impl Params {
             .and_then(|t| Var::from_tensor(&t))
             .map_err(|e| error(e).context(format!("making parameter `{name}`")))?;
         let tensor = var.as_tensor().clone();
+        let corner = in_place::corner(&var).map_err(error)?;
         self.index.insert(name.clone(), self.list.len());
-        self.list.push(Param { name, kind, var });
+        self.list.push(Param { name, kind, var, corner });
         Ok(tensor)
     }
 
@@ -161,15 +164,19 @@ impl Params {
         self.dtype
     }
 
-    /// The values of all parameters where they lie, for passes that are written out.
-    ///
-    /// # Errors
-    /// When they are not f32 on the CPU.
-    pub fn values(&self) -> Result<Values<'_>> {
-        let views = self.list.iter().map(|param| View::of(param.var.as_tensor()));
-        views.collect::<Option<Vec<_>>>().map(Values).ok_or_else(|| {
-            Error::new("params::values", "only f32 parameters on the CPU can be read in place")
-        })
+    /// Parameter `i`, in order of declaration.
+    pub(crate) fn at(&self, i: usize) -> &Param {
+        &self.list[i]
+    }
+
+    /// Where each parameter begins when all values lie one behind the other, and the end.
+    pub(crate) fn offsets(&self) -> Vec<usize> {
+        let mut end = 0;
+        let ends = self.list.iter().map(|param| {
+            end += param.var.elem_count();
+            end
+        });
+        std::iter::once(0).chain(ends).collect()
     }
 
     /// Copies of all parameters by name, for an artifact.
@@ -203,16 +210,6 @@ impl Params {
                 .help("load weights that were trained with the same model settings"));
         }
         self.list.iter().try_for_each(|p| assign(p, &tensors[&p.name]))
-    }
-}
-
-/// The parameters' values, borrowed: no update can happen meanwhile.
-pub struct Values<'a>(Vec<View<'a>>);
-
-impl Values<'_> {
-    /// One slice for each parameter, in order of declaration.
-    pub fn slices(&self) -> Vec<&[f32]> {
-        self.0.iter().map(View::slice).collect()
     }
 }
 

@@ -123,7 +123,7 @@ impl<T: Trainer> Phase for Adapter<T> {
     }
 
     fn step(&mut self, step: u64) -> RResult<RawStep, Fault> {
-        self.ready("step", |trainer, cx| Ok(trainer.step(step, cx)?.into()))
+        self.ready("step", |trainer, cx| Ok(cx.stages().of_step(|| trainer.step(step, cx))?.into()))
     }
 
     fn evaluate(&mut self, when: RStr<'_>) -> RResult<RVec<RawMetric>, Fault> {
@@ -154,6 +154,9 @@ impl<T: Trainer> Phase for Adapter<T> {
         given: RVec<RawArtifact>,
     ) -> RResult<RString, Fault> {
         let result = guard("call", || {
+            if name.as_str() == capability::STAGES {
+                return Ok(serde_json::to_string(&self.cx.stages().times())?.into());
+            }
             if !T::CAPABILITIES.contains(&name.as_str()) {
                 return Err(Error::new("capability::missing", format!("no capability `{name}`")));
             }

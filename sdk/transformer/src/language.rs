@@ -7,9 +7,13 @@
 
 use std::sync::Arc;
 
+use crate::buffer::Buffer;
 use crate::kernels;
-use crate::product::{Mat, Precision, Products};
-use crate::stack::{Layout, LinearAt, PackedWeights, Pass, Stack, StackConfig, Weights, Worker};
+use crate::product::{Mat, Precision, Products, To};
+use crate::stack::{
+    GradientsMut, Layout, LinearAt, PackedWeights, Pass, Stack, StackConfig, Weights, Worker,
+};
+use crate::threads::Threads;
 
 /// Logits that a chunk of rows may have: 16 MiB.
 const CHUNK_LOGITS: usize = 1 << 22;
@@ -37,8 +41,8 @@ pub struct LanguageModel {
 pub struct LanguageWorker {
     stack: Worker,
     products: Products,
-    logits: Vec<f32>,
-    d: Vec<f32>,
+    logits: Buffer,
+    d: Buffer,
 }
 
 /// Sequences of tokens with what is to come at each position.
@@ -74,7 +78,7 @@ impl LanguageModel {
         values: &[&[f32]],
         packed: &mut PackedWeights,
         precision: Precision,
-        threads: usize,
+        threads: &Threads,
     ) {
         packed.pack(values, &self.linears, &Products::new(precision), threads);
     }
@@ -84,22 +88,22 @@ impl LanguageModel {
         LanguageWorker {
             stack: Worker::new(&self.stack, precision, recomputes),
             products: Products::new(precision),
-            logits: Vec::new(),
-            d: Vec::new(),
+            logits: Buffer::default(),
+            d: Buffer::default(),
         }
     }
 }
 
 impl LanguageWorker {
     /// The sum of the token losses in nats; adds the gradients of `scale` times it to `gradients`,
-    /// one buffer for each parameter of the model.
+    /// which has a range for each parameter of the model.
     pub fn learn(
         &mut self,
         model: &LanguageModel,
         w: Weights<'_>,
         tokens: &Tokens<'_>,
         scale: f32,
-        gradients: &mut [Vec<f32>],
+        gradients: &mut GradientsMut<'_>,
     ) -> f64 {
         let pass = self.embed(model, w, tokens, true);
         self.stack.forward(w, &pass);
@@ -147,21 +151,21 @@ impl LanguageWorker {
         model: &LanguageModel,
         w: Weights<'_>,
         tokens: &Tokens<'_>,
-        mut learns: Option<(f32, &mut Vec<f32>)>,
+        mut learns: Option<(f32, &mut [f32])>,
     ) -> f64 {
         let scale = learns.as_ref().map_or(0.0, |(scale, _)| *scale);
         let (v, c) = (model.vocab, model.stack.config.width);
         let hidden = self.stack.output();
         let chunk = chunk_rows(v);
-        self.logits.resize(chunk.min(tokens.ids.len()) * v, 0.0);
-        self.d.resize(hidden.len(), 0.0);
+        self.logits.resize(chunk.min(tokens.ids.len()) * v);
+        self.d.resize(hidden.len());
         let mut loss = 0.0;
         let rows = hidden.chunks(chunk * c).zip(self.d.chunks_mut(chunk * c));
         for ((x, d), targets) in rows.zip(tokens.targets.chunks(chunk)) {
             let n = targets.len();
             let logits = &mut self.logits[..n * v];
             let right = (&w.packed.at(0).forward, Mat::rows(w.values[0], c).t());
-            self.products.by_panels((n, v, c), Mat::rows(x, c), right, logits, v, false);
+            self.products.by_panels((n, v, c), Mat::rows(x, c), right, &mut To::rows(logits, v));
             for (row, target) in logits.chunks_exact_mut(v).zip(targets) {
                 match *target {
                     IGNORE => row.fill(0.0),
@@ -174,8 +178,9 @@ impl LanguageWorker {
             if let Some((_, gradient)) = &mut learns {
                 let (dlogits, size) = (Mat::rows(logits, v), (n, c, v));
                 let right = (&w.packed.at(0).input, Mat::rows(w.values[0], c));
-                self.products.by_panels(size, dlogits, right, d, c, false);
-                self.products.product((v, c, n), dlogits.t(), Mat::rows(x, c), gradient, c, true);
+                self.products.by_panels(size, dlogits, right, &mut To::rows(d, c));
+                let mut to = To::sum(gradient, c);
+                self.products.product((v, c, n), dlogits.t(), Mat::rows(x, c), &mut to);
             }
         }
         loss

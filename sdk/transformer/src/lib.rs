@@ -8,6 +8,7 @@
 //! ```
 //! use sdk_transformer::product::{Precision, Products};
 //! use sdk_transformer::stack::*;
+//! use sdk_transformer::threads::Threads;
 //!
 //! let config = StackConfig {
 //!     width: 8,
@@ -33,7 +34,7 @@
 //!     .collect();
 //! let values: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
 //! let mut packed = PackedWeights::default();
-//! packed.update(&values, &stack.layout, &Products::new(Precision::F32), 1);
+//! packed.update(&values, &stack.layout, &Products::new(Precision::F32), &Threads::new(1));
 //! let weights = Weights { values: &values, packed: &packed };
 //!
 //! // Two sequences of four positions, there and back.
@@ -42,14 +43,19 @@
 //! worker.input(&pass).fill(1.0);
 //! let mut d: Vec<f32> = worker.forward(weights, &pass).to_vec();
 //! assert_eq!(d.len(), 2 * 4 * 8);
-//! let mut gradients: Vec<Vec<f32>> = values.iter().map(|v| vec![0.0; v.len()]).collect();
+//! let offsets: Vec<usize> =
+//!     (0..=values.len()).map(|i| values[..i].iter().map(|v| v.len()).sum()).collect();
+//! let mut gradients = vec![0.0; offsets[values.len()]];
+//! let mut gradients = GradientsMut::new(&mut gradients, &offsets);
 //! worker.backward(weights, &pass, &mut d, &mut gradients);
-//! assert!(gradients.iter().all(|gradient| gradient.iter().any(|g| *g != 0.0)));
+//! assert!((0..values.len()).all(|i| gradients[i].iter().any(|g| *g != 0.0)));
 //! ```
 
+mod buffer;
 pub mod kernels;
 pub mod language;
 pub mod mask;
 pub mod product;
 pub mod simd;
 pub mod stack;
+pub mod threads;

@@ -176,7 +176,7 @@ impl Project {
     }
 
     fn flag(mut self, name: &'static str, key: &str, value: Value) -> Self {
-        self.request.flags.push(Flag { name, key: key.into(), value });
+        self.request.flags.push(Flag { name: name.into(), key: key.into(), value });
         self
     }
 

@@ -10,11 +10,12 @@ use sdk::{Evaluation, Metrics, Schedule};
 use serde::Serialize;
 
 use super::due::Due;
-use super::machine::existing;
 use crate::atomic_write::at;
 use crate::checkpoint::{self, Manifest, SCHEMA};
 use crate::events::{Event, EventStream};
+use crate::run::machine::existing;
 use crate::run::phase_loop::{failed, not_finite};
+use crate::run::timing::{TimedSteps, Timing};
 use crate::run::{ComposedPhase, Interrupt, RunError};
 
 /// Steps before the timed ones: the first ones ask the system for memory.
@@ -61,32 +62,25 @@ pub(super) struct Measuring<'a> {
     pub(super) stream: &'a EventStream,
 }
 
-/// What the steps came to.
-struct Steps {
-    timed: u64,
-    seconds: f64,
-    units: u64,
-}
-
 impl Measuring<'_> {
     /// Measures a prepared phase. The time to prepare it and to write its artifacts is the caller's
     /// to add.
     pub(super) fn measure(&self, phase: &mut ComposedPhase) -> Result<Estimate, RunError> {
         let steps = self.time_steps(phase)?;
-        let checkpoint_seconds = self.time_checkpoint(phase, steps.timed)?;
+        let checkpoint_seconds = self.time_checkpoint(phase, steps.steps())?;
         let (evaluation_seconds, final_evaluation_seconds) = self.time_evaluations(phase)?;
-        let n = steps.timed.max(1) as f64;
-        let step_seconds = steps.seconds / n;
+        let n = steps.steps().max(1) as f64;
+        let step_seconds = steps.sum() / n;
         let due = &self.due;
         let seconds = step_seconds * due.steps as f64
             + evaluation_seconds * due.evaluations_on_the_way as f64
             + final_evaluation_seconds
             + checkpoint_seconds * due.checkpoints_max as f64;
         Ok(Estimate {
-            timed_steps: steps.timed,
+            timed_steps: steps.steps(),
             step_seconds,
-            units_per_step: steps.units as f64 / n,
-            units_per_second: steps.units as f64 / steps.seconds.max(1e-9),
+            units_per_step: steps.units_per_step(),
+            units_per_second: steps.units as f64 / steps.sum().max(1e-9),
             evaluation_seconds,
             final_evaluation_seconds,
             checkpoint_seconds,
@@ -95,32 +89,28 @@ impl Measuring<'_> {
         })
     }
 
-    fn time_steps(&self, phase: &mut ComposedPhase) -> Result<Steps, RunError> {
-        let warm_up = WARM_UP_STEPS.min(self.due.steps.saturating_sub(1));
-        let (mut begin, mut units) = (Instant::now(), 0);
-        let mut step = 0;
-        while step < self.due.steps.min(warm_up + STEPS_MAX) {
-            let timed = step.saturating_sub(warm_up);
-            if timed >= STEPS_MIN && begin.elapsed() >= ENOUGH {
-                break;
-            }
-            self.look_for_a_stop(phase)?;
-            let place = format!("at step {step}");
-            let report = phase.client.step(step).map_err(|e| failed(phase, &place, e))?;
+    fn time_steps(&self, phase: &mut ComposedPhase) -> Result<TimedSteps, RunError> {
+        self.look_for_a_stop(phase)?;
+        let timing = Timing {
+            scheduled: self.due.steps,
+            repeats: false,
+            warm_up: WARM_UP_STEPS,
+            steps_min: STEPS_MIN,
+            steps_max: STEPS_MAX,
+            enough: ENOUGH,
+        };
+        timing.take(phase, |phase, report, done| {
             if !report.loss.is_finite() {
                 let help = "lower the learning rate or look at the data of this step";
-                return Err(failed(phase, &place, not_finite().help(help)));
+                return Err(failed(
+                    phase,
+                    &format!("at step {}", done - 1),
+                    not_finite().help(help),
+                ));
             }
-            step += 1;
-            if step == warm_up {
-                begin = Instant::now();
-            } else if step > warm_up {
-                units += report.units;
-            }
-            self.say(phase, "timing steps", step);
-        }
-        let timed = step.saturating_sub(warm_up);
-        Ok(Steps { timed, seconds: begin.elapsed().as_secs_f64(), units })
+            self.say(phase, "timing steps", done);
+            self.look_for_a_stop(phase)
+        })
     }
 
     /// Evaluations on the way and at the end. One that takes long stands for the other too.

@@ -2,7 +2,7 @@
 
 use corpus::Batch;
 use schemars::JsonSchema;
-use sdk::{Best, Error, Goal, Schedule};
+use sdk::{Batching, Best, Error, Goal, Schedule};
 use sdk_numerics::{AdamWConfig, WarmupCosine};
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +107,11 @@ impl Default for TrainingConfig {
 }
 
 impl TrainingConfig {
+    /// The keys that say how a step is cut, in a section that has these settings as `training`.
+    pub fn batching() -> Batching {
+        Batching::new("training.micro_B").accumulation("training.accum_steps")
+    }
+
     /// Sequences of an evaluation batch.
     pub fn eval_batch(&self) -> usize {
         self.micro_batch_eval.unwrap_or(self.micro_batch)

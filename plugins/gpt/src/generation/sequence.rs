@@ -4,7 +4,7 @@
 //! T / 4 tokens at a time, so that a cache is filled anew only once in as many tokens; with and
 //! without a cache the model sees the same, and the text is the same.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use crate::model::{Gpt, KvCache, Mode, Queries};
 
@@ -86,9 +86,9 @@ impl<'a> Sequence<'a> {
             None => self.without_cache(window)?,
             Some(cache) => {
                 let logits = if cache.is_empty() {
-                    self.model.prefill_last(&row(window)?, cache)?
+                    self.model.prefill_last(&row(self.model, window)?, cache)?
                 } else {
-                    self.model.decode(&row(&window[cache.len()..])?, cache)?
+                    self.model.decode(&row(self.model, &window[cache.len()..])?, cache)?
                 };
                 (logits, cache.attention().cloned())
             }
@@ -102,7 +102,7 @@ impl<'a> Sequence<'a> {
 
     /// The last logits, and the traced attention: `(B, H, t)`.
     fn without_cache(&self, window: &[u32]) -> Result<(Tensor, Option<Tensor>)> {
-        let (ids, mode) = (row(window)?, &mut Mode::Eval);
+        let (ids, mode) = (row(self.model, window)?, &mut Mode::Eval);
         let (logits, attention) = match self.trace_layer {
             None => (self.model.forward(&ids, mode)?, None),
             Some(layer) => {
@@ -115,9 +115,9 @@ impl<'a> Sequence<'a> {
     }
 }
 
-/// Ids as a batch of one.
-fn row(ids: &[u32]) -> Result<Tensor> {
-    Tensor::from_slice(ids, (1, ids.len()), &Device::Cpu)
+/// Ids as a batch of one, where the model is.
+fn row(model: &Gpt, ids: &[u32]) -> Result<Tensor> {
+    Tensor::from_slice(ids, (1, ids.len()), model.params().device())
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Causal self-attention of several heads, from the fused projection to the merged heads.
+//! Self-attention of several heads, from the fused projection to the merged heads.
 
 use candle_core::{D, Device, Result, Tensor, bail};
 use sdk_transformer::mask::Mask;
 
 use super::dropout::check;
-use super::fused_attention::{Attention, Sizes};
+use super::fused_attention::{Attention, Sight, Sizes};
 use super::{Compute, Rope, dropout, fused, rope, softmax};
 
 /// `softmax(q kᵀ / √D + causal mask) · v` for each head, with rotary positions from 0 and dropout
@@ -42,7 +42,58 @@ pub fn causal_attention(
     Compute::Own.causal_attention(qkv, n_heads, tables, p, key)
 }
 
+/// As [`causal_attention`], but every position sees all that are no padding, those behind it too.
+///
+/// `lengths` says how many positions of each sequence are there, at least 1; all when empty. What
+/// comes out at padding means nothing.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+///
+/// // Two sequences of three positions, of which the second one ends after two.
+/// let qkv = Tensor::ones((2, 3, 12), DType::F32, &Device::Cpu)?;
+/// let y = sdk_numerics::ops::attention(&qkv, 2, None, &[3, 2], 0.0, 0)?;
+/// assert_eq!(y.dims(), [2, 3, 4]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`causal_attention`]; also when there are other than B lengths, or one is 0 or above T.
+///
+/// # Panics
+/// As [`causal_attention`].
+pub fn attention(
+    qkv: &Tensor,
+    n_heads: usize,
+    tables: Option<&Rope>,
+    lengths: &[usize],
+    p: f64,
+    key: u64,
+) -> Result<Tensor> {
+    Compute::Own.attention(qkv, n_heads, tables, lengths, p, key)
+}
+
 impl Compute {
+    /// [`attention`] in this precision.
+    ///
+    /// # Errors
+    /// As [`attention`].
+    ///
+    /// # Panics
+    /// As [`causal_attention`].
+    pub fn attention(
+        self,
+        qkv: &Tensor,
+        n_heads: usize,
+        tables: Option<&Rope>,
+        lengths: &[usize],
+        p: f64,
+        key: u64,
+    ) -> Result<Tensor> {
+        let sight = Sight { is_causal: false, lengths: lengths.to_vec() };
+        self.attend(qkv, Sizes::of(qkv, n_heads, tables)?, sight, tables, (p, key))
+    }
+
     /// [`causal_attention`] in this precision.
     ///
     /// # Errors
@@ -58,31 +109,52 @@ impl Compute {
         p: f64,
         key: u64,
     ) -> Result<Tensor> {
+        let sight = Sight { is_causal: true, ..Sight::default() };
+        self.attend(qkv, Sizes::of(qkv, n_heads, tables)?, sight, tables, (p, key))
+    }
+
+    fn attend(
+        self,
+        qkv: &Tensor,
+        sizes: Sizes,
+        sight: Sight,
+        tables: Option<&Rope>,
+        (p, key): (f64, u64),
+    ) -> Result<Tensor> {
         check(p);
-        let sizes = Sizes::of(qkv, n_heads, tables)?;
+        sight.check(sizes)?;
         if fused(&[qkv]) {
             let mask = (p > 0.0).then(|| Mask::new(p, key));
-            let op = Attention::new(sizes, tables.cloned(), mask, self);
+            let op = Attention::new(sizes, sight, tables.cloned(), mask, self);
             return qkv.contiguous()?.apply_op1(op);
         }
         let [q, k, v] = heads(qkv, sizes, tables)?; // (B, H, T, D)
-        let probs = self.causal_probs(&q, &k, 0)?; // (B, H, T, T)
+        let probs = self.probs(&q, &k, &unseen(&sight, sizes, 0, qkv)?)?; // (B, H, T, T)
         let y = self.matmul(&dropout(&probs, p, key)?, &v)?; // (B, H, T, D)
         self.rounded(&y.transpose(1, 2)?.reshape((sizes.b, sizes.t, sizes.c()))?)
     }
 
-    /// Probabilities of rotated queries, the first at position `first`, over rotated keys, later
-    /// keys masked with the lowest finite value: `(B, H, Q, D)` and `(B, H, T, D)` to
-    /// `(B, H, Q, T)`.
-    fn causal_probs(self, q: &Tensor, k: &Tensor, first: usize) -> Result<Tensor> {
-        let (n, t, d) = (q.dim(2)?, k.dim(2)?, q.dim(3)?);
-        let later = |i: usize| if i % t > first + i / t { f32::MIN } else { 0.0 };
-        let later = Tensor::from_vec((0..n * t).map(later).collect(), (n, t), &Device::Cpu)?
-            .to_dtype(q.dtype())?
-            .to_device(q.device())?;
-        let scores = (self.matmul(q, &k.transpose(D::Minus2, D::Minus1)?)? / (d as f64).sqrt())?;
-        softmax(&scores.broadcast_add(&later)?)
+    /// Probabilities of rotated queries over rotated keys, `unseen` added to the scores:
+    /// `(B, H, Q, D)` and `(B, H, T, D)` to `(B, H, Q, T)`.
+    fn probs(self, q: &Tensor, k: &Tensor, unseen: &Tensor) -> Result<Tensor> {
+        let d = q.dim(D::Minus1)? as f64;
+        let scores = (self.matmul(q, &k.transpose(D::Minus2, D::Minus1)?)? / d.sqrt())?;
+        softmax(&scores.broadcast_add(unseen)?)
     }
+}
+
+/// 0 where a query, from position `first` on, sees a key, else the lowest finite value, as `like`:
+/// `(1 or B, 1, T − first, T)`.
+fn unseen(sight: &Sight, sizes: Sizes, first: usize, like: &Tensor) -> Result<Tensor> {
+    let (t, n) = (sizes.t, sizes.t - first);
+    let of = |index: usize| {
+        let (b, i, j) = (index / (n * t), index / t % n, index % t);
+        if j < sight.keys(b, first + i, t) { 0.0 } else { f32::MIN }
+    };
+    let b = sight.lengths.len().max(1);
+    Tensor::from_vec((0..b * n * t).map(of).collect(), (b, 1, n, t), &Device::Cpu)?
+        .to_dtype(like.dtype())?
+        .to_device(like.device())
 }
 
 /// The probabilities that [`causal_attention`] weighs values with, before dropout, of the queries
@@ -105,7 +177,9 @@ pub fn attention_probs(
         bail!("query {first} is not among {} positions", sizes.t);
     }
     let [q, k, _] = heads(qkv, sizes, tables)?;
-    Compute::Own.causal_probs(&q.narrow(2, first, sizes.t - first)?.contiguous()?, &k, first)
+    let sight = Sight { is_causal: true, ..Sight::default() };
+    let q = q.narrow(2, first, sizes.t - first)?.contiguous()?;
+    Compute::Own.probs(&q, &k, &unseen(&sight, sizes, first, qkv)?)
 }
 
 /// q, k and v of all heads, q and k rotated: each `(B, H, T, D)`.
@@ -142,6 +216,40 @@ mod tests {
                 agree(&qkv, |x| causal_attention(&x[0], h, None, p, 9));
             }
         }
+    }
+
+    #[test]
+    fn attention_to_both_sides_and_with_padding_agrees() {
+        for (b, t, h, d) in [(2, 5, 3, 4), (2, 67, 2, 6)] {
+            let tables = Rope::new(t, d, 100.0).unwrap();
+            let qkv = [wave(&[b, t, 3 * h * d], 1)];
+            for lengths in [&[][..], &[t, t - 3]] {
+                for p in [0.0, 0.25] {
+                    agree(&qkv, |x| attention(&(&x[0] * 2.0)?, h, Some(&tables), lengths, p, 9));
+                }
+            }
+        }
+    }
+
+    /// Padding of any content leaves what is there as it is.
+    #[test]
+    fn nothing_attends_to_padding() {
+        let qkv = wave(&[2, 9, 12], 1).to_dtype(candle_core::DType::F32).unwrap();
+        let loud = Tensor::cat(
+            &[&qkv.narrow(1, 0, 6).unwrap(), &(qkv.narrow(1, 6, 3).unwrap() * 50.0).unwrap()],
+            1,
+        );
+        let run = |qkv: &Tensor| {
+            let y = attention(qkv, 2, None, &[6, 6], 0.0, 0).unwrap();
+            y.narrow(1, 0, 6).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        };
+        assert_eq!(run(&qkv), run(&loud.unwrap()));
+        let refused = |lengths: &[usize]| {
+            crate::error(attention(&qkv, 2, None, lengths, 0.0, 0).unwrap_err()).message
+        };
+        assert_eq!(refused(&[9]), "1 lengths don't fit 2 sequences");
+        let message = "a sequence of 9 positions can't have a length of 10";
+        assert_eq!(refused(&[9, 10]), message);
     }
 
     #[test]

@@ -12,8 +12,8 @@ use super::{View, fill, fused, kernels, slice};
 
 /// The factors of a whole tensor, for the composed path.
 fn factors(mask: Mask, like: &Tensor) -> Result<Tensor> {
-    let n = like.elem_count();
-    let factors: Vec<f32> = (0..n).map(|i| mask.factor(0, i as u32)).collect();
+    let mut factors = vec![1.0; like.elem_count()];
+    kernels::dropout_in_place(&mut factors, mask, 0);
     Tensor::from_vec(factors, like.shape(), &candle_core::Device::Cpu)?
         .to_dtype(like.dtype())?
         .to_device(like.device())

@@ -32,12 +32,13 @@ pub fn embedding(table: &Tensor, ids: &Tensor) -> Result<Tensor> {
     let mut shape = ids.dims().to_vec();
     shape.push(c);
     let flat = ids.flatten_all()?;
-    if !fused(&[table]) {
-        return table.index_select(&flat, 0)?.reshape(shape);
-    }
+    // Elsewhere too: a GPU would read whatever lies there.
     let ids = flat.to_vec1::<u32>()?;
     if let Some(id) = ids.iter().find(|id| **id as usize >= v) {
         bail!("id {id} is not in the vocabulary of {v}");
+    }
+    if !fused(&[table]) {
+        return table.index_select(&flat, 0)?.reshape(shape);
     }
     table.contiguous()?.apply_op1(Embedding { ids, shape: shape.into() })
 }

@@ -1,7 +1,7 @@
-//! Causal attention on the CPU, forward and backward.
+//! Attention on the CPU, forward and backward.
 //!
-//! It never holds the probabilities of more than a block of queries, and skips the blocks above the
-//! diagonal. For the backward pass only the log of each row's sum is kept (as in Dao et al. 2022):
+//! It never holds the probabilities of more than a block of queries, and skips the keys that no
+//! query of the block sees. For the backward pass only the log of each row's sum is kept (as in Dao et al. 2022):
 //! the probabilities are computed again.
 
 use std::sync::OnceLock;
@@ -44,9 +44,38 @@ impl Sizes {
     }
 }
 
+/// Which keys a query sees: always the first few.
+#[derive(Clone, Default)]
+pub(super) struct Sight {
+    /// Whether a position sees only itself and those before.
+    pub(super) is_causal: bool,
+    /// How many positions of each sequence are no padding, at least 1; all when empty.
+    pub(super) lengths: Vec<usize>,
+}
+
+impl Sight {
+    /// How many of `t` keys query `i` of sequence `b` sees. A later query sees no fewer.
+    pub(super) fn keys(&self, b: usize, i: usize, t: usize) -> usize {
+        let length = self.lengths.get(b).copied().unwrap_or(t);
+        if self.is_causal { length.min(i + 1) } else { length }
+    }
+
+    /// Refuses lengths that don't fit.
+    pub(super) fn check(&self, Sizes { b, t, .. }: Sizes) -> Result<()> {
+        if !self.lengths.is_empty() && self.lengths.len() != b {
+            bail!("{} lengths don't fit {b} sequences", self.lengths.len());
+        }
+        match self.lengths.iter().find(|length| !(1..=t).contains(*length)) {
+            Some(length) => bail!("a sequence of {t} positions can't have a length of {length}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The operation on the CPU.
 pub(super) struct Attention {
     sizes: Sizes,
+    sight: Sight,
     tables: Option<Rope>,
     mask: Option<Mask>,
     compute: Compute,
@@ -65,11 +94,12 @@ impl Attention {
     /// Attention of these sizes, with rotary positions from `tables` and dropout by `mask`.
     pub(super) fn new(
         sizes: Sizes,
+        sight: Sight,
         tables: Option<Rope>,
         mask: Option<Mask>,
         compute: Compute,
     ) -> Self {
-        Self { sizes, tables, mask, compute, log_sums: OnceLock::new() }
+        Self { sizes, sight, tables, mask, compute, log_sums: OnceLock::new() }
     }
 
     /// Gathers one head out of the rows of qkv, as products take it.
@@ -121,21 +151,22 @@ impl Attention {
         let c = self.sizes.c();
         for start in (0..t).step_by(BLOCK) {
             let end = t.min(start + BLOCK);
-            let n = end - start;
-            let scores = &mut scores[..n * end];
+            let (n, keys) = (end - start, self.sight.keys(b, end - 1, t));
+            let scores = &mut scores[..n * keys];
             scores.fill(0.0);
             let queries = Mat::rows(&head.q[start * d..end * d], d);
-            add_product((n, end, d), queries, Mat::rows(&head.k, d).t(), scores, end);
-            for (row, i) in scores.chunks_exact_mut(end).zip(start..end) {
-                log_sums[i] = kernels::attention_row(&mut row[..=i], self.scale());
-                row[i + 1..].fill(0.0);
+            add_product((n, keys, d), queries, Mat::rows(&head.k, d).t(), scores, keys);
+            for (row, i) in scores.chunks_exact_mut(keys).zip(start..end) {
+                let (seen, unseen) = row.split_at_mut(self.sight.keys(b, i, t));
+                log_sums[i] = kernels::attention_row(seen, self.scale());
+                unseen.fill(0.0);
                 if let Some(mask) = self.mask {
-                    kernels::dropout_in_place(&mut row[..=i], mask, self.mask_start(b, h, i));
+                    kernels::dropout_in_place(seen, mask, self.mask_start(b, h, i));
                 }
-                self.compute.round(&mut row[..=i]);
+                self.compute.round(seen);
             }
             let y = &mut y[start * c..];
-            add_product((n, d, end), Mat::rows(scores, end), Mat::rows(&head.v, d), y, c);
+            add_product((n, d, keys), Mat::rows(scores, keys), Mat::rows(&head.v, d), y, c);
         }
     }
 
@@ -153,40 +184,41 @@ impl Attention {
         let c = self.sizes.c();
         for start in (0..t).step_by(BLOCK) {
             let end = t.min(start + BLOCK);
-            let n = end - start;
-            let probs = &mut scratch.probs[..n * end];
-            let dropped = &mut scratch.dropped[..n * end];
-            let dprobs = &mut scratch.dprobs[..n * end];
+            let (n, keys) = (end - start, self.sight.keys(b, end - 1, t));
+            let probs = &mut scratch.probs[..n * keys];
+            let dropped = &mut scratch.dropped[..n * keys];
+            let dprobs = &mut scratch.dprobs[..n * keys];
             probs.fill(0.0);
             dprobs.fill(0.0);
             let queries = Mat::rows(&head.q[start * d..end * d], d);
             let dys = Mat::rows(&dy[start * c..], c);
-            add_product((n, end, d), queries, Mat::rows(&head.k, d).t(), probs, end);
-            add_product((n, end, d), dys, Mat::rows(&head.v, d).t(), dprobs, end);
+            add_product((n, keys, d), queries, Mat::rows(&head.k, d).t(), probs, keys);
+            add_product((n, keys, d), dys, Mat::rows(&head.v, d).t(), dprobs, keys);
             for (row, i) in (start..end).enumerate() {
-                let row = row * end..(row + 1) * end;
+                let seen = self.sight.keys(b, i, t);
+                let row = row * keys..(row + 1) * keys;
                 let (probs, dprobs) = (&mut probs[row.clone()], &mut dprobs[row.clone()]);
-                kernels::attention_row_again(&mut probs[..=i], self.scale(), log_sums[i]);
-                probs[i + 1..].fill(0.0);
-                dprobs[i + 1..].fill(0.0);
+                kernels::attention_row_again(&mut probs[..seen], self.scale(), log_sums[i]);
+                probs[seen..].fill(0.0);
+                dprobs[seen..].fill(0.0);
                 if let Some(mask) = self.mask {
                     let first = self.mask_start(b, h, i);
                     let dropped = &mut dropped[row];
                     dropped.copy_from_slice(probs);
-                    kernels::dropout_in_place(&mut dropped[..=i], mask, first);
-                    kernels::dropout_in_place(&mut dprobs[..=i], mask, first);
+                    kernels::dropout_in_place(&mut dropped[..seen], mask, first);
+                    kernels::dropout_in_place(&mut dprobs[..seen], mask, first);
                 }
-                kernels::attention_row_backward(&probs[..=i], &mut dprobs[..=i], self.scale());
+                kernels::attention_row_backward(&probs[..seen], &mut dprobs[..seen], self.scale());
             }
             let weights = if self.mask.is_some() { dropped } else { probs };
             self.compute.round(weights);
             self.compute.round(dprobs);
             let weights: &[f32] = weights;
-            add_product((end, d, n), Mat::rows(weights, end).t(), dys, &mut to.v, d);
-            let dscores = Mat::rows(dprobs, end);
+            add_product((keys, d, n), Mat::rows(weights, keys).t(), dys, &mut to.v, d);
+            let dscores = Mat::rows(dprobs, keys);
             let dq = &mut to.q[start * d..end * d];
-            add_product((n, d, end), dscores, Mat::rows(&head.k, d), dq, d);
-            add_product((end, d, n), dscores.t(), queries, &mut to.k, d);
+            add_product((n, d, keys), dscores, Mat::rows(&head.k, d), dq, d);
+            add_product((keys, d, n), dscores.t(), queries, &mut to.k, d);
         }
     }
 }
@@ -200,7 +232,7 @@ struct Scratch {
 
 impl CustomOp1 for Attention {
     fn name(&self) -> &'static str {
-        "causal-attention"
+        "attention"
     }
 
     fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {

@@ -2,8 +2,8 @@
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, Layout, Result, Shape, Tensor, bail};
 
-use super::product::{Mat, add_product, product};
-use super::{Compute, View, fill, fused, kernels, slice};
+use super::product::{Mat, Onto, To};
+use super::{Compute, View, fused, kernels, slice, with_products};
 use crate::sink;
 
 /// `x · wᵀ + b` over the last axis, with `w` stored (out, in).
@@ -79,18 +79,9 @@ impl Linear {
         let rows = shape.iter().product();
         shape.push(n);
         let (a, b) = (Mat::rows(&x, k), Mat::rows(&w, k).t());
-        let mut y = match bias {
-            None => fill(rows * n, |y| product((rows, n, k), a, b, y, n)),
-            Some(bias) => {
-                let mut y = fill(rows * n, |y| {
-                    for y in y.chunks_exact_mut(n) {
-                        y.write_copy_of_slice(bias);
-                    }
-                });
-                add_product((rows, n, k), a, b, &mut y, n);
-                y
-            }
-        };
+        let mut y = vec![0.0; rows * n];
+        let onto = bias.map_or(Onto::Zero, |bias| Onto::Rows(bias, 0));
+        with_products(|p| p.product((rows, n, k), a, b, &mut To::rows(&mut y, n).onto(onto)));
         self.0.round(&mut y);
         Ok((CpuStorage::F32(y), shape.into()))
     }
@@ -109,12 +100,20 @@ impl Linear {
             let xs = View::of_f32(x)?;
             let xs = self.0.factor(xs.slice());
             sink::accumulate(w, |dw| {
-                add_product((n, k, rows), dys.t(), Mat::rows(&xs, k), dw, k);
+                let size = (n, k, rows);
+                let mut to = To::sum(dw, k);
+                with_products(|p| p.product(size, dys.t(), Mat::rows(&xs, k), &mut to));
             })?
         };
+        // Data has no gradient to compute.
+        if !x.track_op() {
+            return Ok((None, dw));
+        }
         let ws = View::of_f32(w)?;
         let ws = self.0.factor(ws.slice());
-        let mut dx = fill(rows * k, |dx| product((rows, k, n), dys, Mat::rows(&ws, k), dx, k));
+        let mut dx = vec![0.0; rows * k];
+        let mut to = To::rows(&mut dx, k);
+        with_products(|p| p.product((rows, k, n), dys, Mat::rows(&ws, k), &mut to));
         self.0.round(&mut dx);
         Ok((Some(Tensor::from_vec(dx, x.shape(), x.device())?), dw))
     }

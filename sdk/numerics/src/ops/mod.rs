@@ -9,10 +9,12 @@
 //!
 //! Legend: B batch, T sequence length, C width, H heads, D = C / H, V vocabulary, N rows.
 
+use std::cell::RefCell;
 use std::mem::MaybeUninit;
 
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, StorageRef, Tensor, bail};
 
+mod activation;
 mod attention;
 mod compute;
 mod dropout;
@@ -26,9 +28,11 @@ mod rope;
 mod softmax;
 mod swiglu;
 
+use product::{Precision, Products};
 pub(crate) use sdk_transformer::{kernels, product};
 
-pub use attention::{attention_probs, causal_attention};
+pub use activation::{gelu, relu};
+pub use attention::{attention, attention_probs, causal_attention};
 pub use compute::Compute;
 pub use dropout::{Keys, add_dropout, dropout};
 pub use embedding::embedding;
@@ -41,12 +45,12 @@ pub use softmax::{log_softmax, softmax};
 pub use swiglu::swiglu;
 
 /// Whether the fused kernels can take these.
-fn fused(tensors: &[&Tensor]) -> bool {
+pub(crate) fn fused(tensors: &[&Tensor]) -> bool {
     tensors.iter().all(|t| t.device().is_cpu() && t.dtype() == DType::F32)
 }
 
 /// The elements of an argument of a custom operation.
-fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+pub(crate) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match (storage, layout.contiguous_offsets()) {
         (CpuStorage::F32(values), Some((start, end))) => Ok(&values[start..end]),
         _ => bail!("a fused operation wants contiguous f32"),
@@ -72,7 +76,7 @@ impl<'a> View<'a> {
         })
     }
 
-    fn of_f32(tensor: &'a Tensor) -> Result<Self> {
+    pub(crate) fn of_f32(tensor: &'a Tensor) -> Result<Self> {
         match Self::of(tensor) {
             Some(view) => Ok(view),
             None => bail!("a fused operation wants contiguous f32"),
@@ -87,9 +91,18 @@ impl<'a> View<'a> {
     }
 }
 
-/// `to` += `a` · `b`, each `n` × `n`.
-pub(crate) fn square_product(n: usize, a: &[f32], b: &[f32], to: &mut [f32]) {
-    product::add_product((n, n, n), product::Mat::rows(a, n), product::Mat::rows(b, n), to, n);
+thread_local! {
+    static PRODUCTS: RefCell<Option<Products>> = const { RefCell::new(None) };
+}
+
+/// Lets `run` multiply with this thread's products, which keep the memory that they pack into.
+fn with_products<R>(run: impl FnOnce(&mut Products) -> R) -> R {
+    let fresh = Products::new(Precision::F32);
+    let kept = PRODUCTS.take().filter(|kept| kept.packs() == fresh.packs());
+    let mut products = kept.unwrap_or(fresh);
+    let result = run(&mut products);
+    PRODUCTS.set(Some(products));
+    result
 }
 
 /// `n` elements that `write` has written, every one of them.

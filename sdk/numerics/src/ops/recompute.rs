@@ -3,7 +3,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, Var, bail};
+use candle_core::backend::{BackendDevice, BackendStorage};
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, Var, bail,
+};
 
 use crate::sink;
 
@@ -18,14 +21,11 @@ use crate::sink;
 /// Whatever `part` makes of `x`.
 ///
 /// # Errors
-/// Those of `part`. Devices other than the CPU are refused.
+/// Those of `part`.
 pub fn recompute<F>(x: &Tensor, part: F) -> Result<Tensor>
 where
     F: Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
 {
-    if !x.device().is_cpu() {
-        bail!("activations can be recomputed on the CPU only");
-    }
     // Its tape, which knows the parameters, ends here, and with it everything inside.
     let y = part(&x.detach())?.detach();
     x.apply_op1(Recompute { y: Mutex::new(Some(y)), part })
@@ -37,21 +37,38 @@ struct Recompute<F> {
     part: F,
 }
 
+impl<F> Recompute<F> {
+    /// The result, once.
+    fn take(&self) -> Result<Tensor> {
+        let taken = self.y.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(y) = taken else { bail!("a recomputed part went forward twice") };
+        Ok(y)
+    }
+}
+
 impl<F: Fn(&Tensor) -> Result<Tensor>> CustomOp1 for Recompute<F> {
     fn name(&self) -> &'static str {
         "recompute"
     }
 
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        let taken = self.y.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(y) = taken else { bail!("a recomputed part went forward twice") };
-        let y = y.contiguous()?;
+        let y = self.take()?.contiguous()?;
         let (storage, layout) = y.storage_and_layout();
         let Storage::Cpu(storage) = &*storage else {
-            bail!("activations can be recomputed on the CPU only")
+            bail!("a recomputed part must stay on its device")
         };
         let storage = copy(storage, layout)?;
         Ok((storage, y.shape().clone()))
+    }
+
+    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        // In memory of its own, from the first element on: cloned whole.
+        let y = self.take()?.force_contiguous()?;
+        let (storage, layout) = y.storage_and_layout();
+        let Storage::Cuda(storage) = &*storage else {
+            bail!("a recomputed part must stay on its device")
+        };
+        Ok((storage.try_clone(layout)?, y.shape().clone()))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
@@ -90,6 +107,11 @@ impl CustomOp1 for Seed {
             _ => CpuStorage::F32(vec![0.0]),
         };
         Ok((zero, Shape::from(())))
+    }
+
+    fn cuda_fwd(&self, storage: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        let scalar = Shape::from(());
+        Ok((storage.device().zeros_impl(&scalar, storage.dtype())?, scalar))
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {

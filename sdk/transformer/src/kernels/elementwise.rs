@@ -27,6 +27,16 @@ multiversion! {
         }
     }
 
+    /// y = each row of `rows` + `row`.
+    fn add_row(rows: &[f32], row: &[f32], y: &mut Out) {
+        let n = row.len();
+        for (x, y) in rows.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
+            for ((y, x), b) in y.iter_mut().zip(x).zip(row) {
+                y.write(x + b);
+            }
+        }
+    }
+
     /// Each row of `rows` += `bias`.
     fn add_to_rows(rows: &mut [f32], bias: &[f32]) {
         let n = bias.len();
@@ -43,6 +53,34 @@ multiversion! {
         for row in rows.chunks_exact(n) {
             for (to, x) in to.iter_mut().zip(row) {
                 *to += x;
+            }
+        }
+    }
+
+    /// to += the sum of rows `stride` apart, of which each begins with what `to` sums.
+    fn add_columns(to: &mut [f32], rows: &[f32], stride: usize) {
+        // Some columns at a time, whose sums stay in registers.
+        const AT_ONCE: usize = 64;
+        for (part, to) in to.chunks_mut(AT_ONCE).enumerate() {
+            let begin = part * AT_ONCE;
+            let n = to.len();
+            let mut sums = [0f32; AT_ONCE];
+            if n == AT_ONCE {
+                for row in rows.chunks(stride) {
+                    let row = &row[begin..begin + AT_ONCE];
+                    for (sum, x) in sums.iter_mut().zip(row) {
+                        *sum += x;
+                    }
+                }
+            } else {
+                for row in rows.chunks(stride) {
+                    for (sum, x) in sums.iter_mut().zip(&row[begin..begin + n]) {
+                        *sum += x;
+                    }
+                }
+            }
+            for (to, sum) in to.iter_mut().zip(&sums) {
+                *to += sum;
             }
         }
     }

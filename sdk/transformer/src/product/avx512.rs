@@ -30,6 +30,9 @@ pub(super) struct Tile {
     pub(super) stride: usize,
     pub(super) rows: usize,
     pub(super) columns: usize,
+    /// What the sums are added to, likewise; null for nothing.
+    pub(super) onto: *const f32,
+    pub(super) onto_stride: usize,
 }
 
 /// The lanes below `n`.
@@ -43,7 +46,13 @@ fn lanes(n: usize) -> __mmask16 {
 /// A macro, so that the sums stay in registers up to the end: a function can be inlined into one
 /// with other features only at the compiler's discretion.
 macro_rules! walk {
-    ($inner:expr, $left:expr, $right:expr, $tile:expr, $add:expr, $two:expr, $one:expr, $sum:expr) => {{
+    ($inner:expr, $left:expr, $right:expr, $tile:expr, $two:expr, $one:expr, $sum:expr) => {{
+        // What the sums go to has often left the cache; while it comes, the inner extent is walked.
+        for i in 0..$tile.rows {
+            let to = $tile.start.wrapping_add(i * $tile.stride);
+            _mm_prefetch::<_MM_HINT_ET0>(to.cast());
+            _mm_prefetch::<_MM_HINT_ET0>(to.wrapping_add(16).cast());
+        }
         let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
         let mut b = $right;
         if $left.is_packed {
@@ -70,49 +79,63 @@ macro_rules! walk {
                 b = b.add(COLUMNS);
             }
         }
-        let (low, high) = (lanes($tile.columns), lanes($tile.columns.saturating_sub(16)));
-        for (i, [mut first, mut second]) in sums.into_iter().enumerate() {
-            if i < $tile.rows {
+        let adds = !$tile.onto.is_null();
+        if $tile.columns == COLUMNS && $tile.rows == ROWS {
+            for (i, [mut first, mut second]) in sums.into_iter().enumerate() {
                 let to = $tile.start.add(i * $tile.stride);
-                if $add {
-                    let there = _mm512_maskz_loadu_ps(high, to.wrapping_add(16));
-                    first = _mm512_add_ps(first, _mm512_maskz_loadu_ps(low, to));
-                    second = _mm512_add_ps(second, there);
+                if adds {
+                    let onto = $tile.onto.add(i * $tile.onto_stride);
+                    first = _mm512_add_ps(first, _mm512_loadu_ps(onto));
+                    second = _mm512_add_ps(second, _mm512_loadu_ps(onto.add(16)));
                 }
-                _mm512_mask_storeu_ps(to, low, first);
-                _mm512_mask_storeu_ps(to.wrapping_add(16), high, second);
+                _mm512_storeu_ps(to, first);
+                _mm512_storeu_ps(to.add(16), second);
             }
+            return;
+        }
+        let (low, high) = (lanes($tile.columns), lanes($tile.columns.saturating_sub(16)));
+        for (i, [mut first, mut second]) in sums.into_iter().enumerate().take($tile.rows) {
+            let to = $tile.start.add(i * $tile.stride);
+            if adds {
+                let onto = $tile.onto.add(i * $tile.onto_stride);
+                let there = _mm512_maskz_loadu_ps(high, onto.wrapping_add(16));
+                first = _mm512_add_ps(first, _mm512_maskz_loadu_ps(low, onto));
+                second = _mm512_add_ps(second, there);
+            }
+            _mm512_mask_storeu_ps(to, low, first);
+            _mm512_mask_storeu_ps(to.wrapping_add(16), high, second);
         }
     }};
 }
 
-/// `tile` (+)= `left` · `right` in f32.
+/// `tile` = what it is added to + `left` · `right`, in f32.
 ///
 /// # Safety
 /// The machine has AVX-512 F. `left` holds `tile.rows` rows of `inner` elements (packed: `inner` ×
-/// [`ROWS`]), `right` `inner` × [`COLUMNS`], and the tile may be written, with `add` also read.
+/// [`ROWS`]), `right` `inner` × [`COLUMNS`], the tile may be written and
+/// what it is added to read.
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn tile_f32(inner: usize, left: Left, right: *const f32, tile: Tile, add: bool) {
+pub(super) unsafe fn tile_f32(inner: usize, left: Left, right: *const f32, tile: Tile) {
     // SAFETY: both read what the caller promises.
     let two = |p| unsafe { _mm512_loadu_ps(p) };
     // SAFETY: as above.
     let one = |p: *const f32| unsafe { _mm512_set1_ps(*p) };
     let sum = |sum, a, b| _mm512_fmadd_ps(a, b, sum);
     // SAFETY: the caller's promise.
-    unsafe { walk!(inner, left, right, tile, add, two, one, sum) }
+    unsafe { walk!(inner, left, right, tile, two, one, sum) }
 }
 
-/// `tile` (+)= `left` · `right` of pairs of bfloat16, added up in f32.
+/// As [`tile_f32`], of pairs of bfloat16, added up in f32.
 ///
 /// # Safety
 /// As [`tile_f32`], and the machine has AVX-512 BF16; `inner` counts pairs.
 #[target_feature(enable = "avx512f,avx512bf16")]
-pub(super) unsafe fn tile_bf16(inner: usize, left: Left, right: *const f32, tile: Tile, add: bool) {
+pub(super) unsafe fn tile_bf16(inner: usize, left: Left, right: *const f32, tile: Tile) {
     // SAFETY: the caller's promise; the vector types are 512 bits of anything.
     let two = |p| -> __m512bh { unsafe { std::mem::transmute(_mm512_loadu_ps(p)) } };
     // SAFETY: as above.
     let one = |p: *const f32| -> __m512bh { unsafe { std::mem::transmute(_mm512_set1_ps(*p)) } };
     let sum = |sum, a, b| _mm512_dpbf16_ps(sum, a, b);
     // SAFETY: as above.
-    unsafe { walk!(inner, left, right, tile, add, two, one, sum) }
+    unsafe { walk!(inner, left, right, tile, two, one, sum) }
 }

@@ -12,6 +12,7 @@ mod avx512;
 mod pack;
 mod portable;
 
+use crate::buffer::Buffer;
 use crate::kernels::out;
 use crate::simd::{Level, level};
 
@@ -68,9 +69,83 @@ impl<'a> Mat<'a> {
 /// A right factor of `k` rows and `n` columns, packed for this machine.
 #[derive(Clone, Debug, Default)]
 pub struct Panels {
-    values: Vec<f32>,
+    values: Buffer,
     n: usize,
     k: usize,
+}
+
+/// What a product is added to.
+#[derive(Clone, Copy, Debug)]
+pub enum Onto<'a> {
+    /// Nothing.
+    Zero,
+    /// What stands where the result goes.
+    Itself,
+    /// These rows, so far apart; 0 repeats one row, such as a bias.
+    Rows(&'a [f32], usize),
+}
+
+/// Where a product goes.
+#[derive(Debug)]
+pub struct To<'a> {
+    /// From its first element on.
+    pub values: &'a mut [f32],
+    /// From one row to the next.
+    pub stride: usize,
+    /// What it is added to.
+    pub onto: Onto<'a>,
+}
+
+impl<'a> To<'a> {
+    /// Rows `stride` apart that are overwritten.
+    pub fn rows(values: &'a mut [f32], stride: usize) -> Self {
+        Self { values, stride, onto: Onto::Zero }
+    }
+
+    /// Rows `stride` apart that are added to.
+    pub fn sum(values: &'a mut [f32], stride: usize) -> Self {
+        Self { values, stride, onto: Onto::Itself }
+    }
+
+    /// The same place, for `onto` and the product.
+    #[must_use]
+    pub fn onto(self, onto: Onto<'a>) -> Self {
+        Self { onto, ..self }
+    }
+
+    /// # Panics
+    /// When m × n do not lie inside of the slices.
+    fn check(&self, (m, n): (usize, usize)) {
+        if m == 0 || n == 0 {
+            return;
+        }
+        let last = (m - 1) * self.stride + n;
+        assert!(n <= self.stride && last <= self.values.len(), "a product writes outside");
+        if let Onto::Rows(rows, stride) = self.onto {
+            assert!((m - 1) * stride + n <= rows.len(), "a product is added to what is outside");
+        }
+    }
+
+    /// Where what element (i, j) is added to lies, and the next row; null for nothing.
+    #[cfg(target_arch = "x86_64")]
+    fn start_of(&self, onto: Onto<'_>, i: usize, j: usize) -> (*const f32, usize) {
+        match onto {
+            Onto::Zero => (std::ptr::null(), 0),
+            Onto::Itself => (self.values[i * self.stride + j..].as_ptr(), self.stride),
+            Onto::Rows(rows, stride) => (rows[i * stride + j..].as_ptr(), stride),
+        }
+    }
+
+    /// The product by the gemm crate.
+    fn portable(&mut self, (m, n, k): (usize, usize, usize), left: Mat<'_>, right: Mat<'_>) {
+        if let Onto::Rows(rows, stride) = self.onto {
+            for (i, row) in self.values.chunks_mut(self.stride).take(m).enumerate() {
+                row[..n].copy_from_slice(&rows[i * stride..][..n]);
+            }
+        }
+        let adds = !matches!(self.onto, Onto::Zero);
+        portable::run((m, n, k), left, right, out(self.values), self.stride, adds);
+    }
 }
 
 /// Products in one precision, with the memory that they need from call to call.
@@ -78,7 +153,7 @@ pub struct Panels {
 pub struct Products {
     precision: Precision,
     is_own: bool,
-    left: Vec<f32>,
+    left: Buffer,
     right: Panels,
 }
 
@@ -94,7 +169,7 @@ impl Products {
             Precision::F32 => level() >= Level::Avx512,
             Precision::Bf16 => level() >= Level::Avx512Bf16,
         };
-        Self { precision, is_own, left: Vec::new(), right: Panels::default() }
+        Self { precision, is_own, left: Buffer::default(), right: Panels::default() }
     }
 
     /// Whether factors are packed; without it, [`Panels`] stay empty and cost nothing.
@@ -118,36 +193,26 @@ impl Products {
         assert!(from.holds(k, n), "packing reads outside of its matrix");
         #[cfg(target_arch = "x86_64")]
         {
+            use avx512::COLUMNS;
             let is_bf16 = self.is_bf16();
             let room = pack::right_room(n, k, is_bf16);
-            if to.values.len() < room {
-                to.values.resize(room, 0.0);
-            }
-            let panel = pack::elements(k, is_bf16) * avx512::COLUMNS;
-            for (j, to) in to.values[..room].chunks_exact_mut(panel.max(1)).enumerate() {
-                let width = avx512::COLUMNS.min(n - j * avx512::COLUMNS);
-                let start = j * avx512::COLUMNS * from.column_stride;
-                let start = from.values[start.min(from.values.len())..].as_ptr();
-                let to = to.as_mut_ptr();
-                // SAFETY: `from` holds the factor, `to` the panel, and `is_own` found the features.
-                unsafe {
-                    match (from.column_stride, from.row_stride, is_bf16) {
-                        (1, ld, true) => {
-                            pack::columns::<true, { avx512::COLUMNS }>(start, ld, k, width, to);
-                        }
-                        (1, ld, false) => {
-                            pack::columns_f32::<{ avx512::COLUMNS }>(start, ld, k, width, to);
-                        }
-                        (ld, 1, true) => pack::rows_bf16(start, ld, k, width, to),
-                        (ld, 1, false) => pack::rows_f32(start, ld, k, width, to),
-                        _ => panic!("a factor needs contiguous rows or columns"),
-                    }
+            to.values.at_least(room);
+            let (from, ld) = (&from, from.row_stride.max(from.column_stride));
+            let (start, panels) = (from.values.as_ptr(), to.values.as_mut_ptr());
+            // SAFETY: `from` holds the factor, `to` has the room, and `is_own` found the features.
+            unsafe {
+                match (from.column_stride, from.row_stride, is_bf16) {
+                    (1, _, true) => pack::columns_bf16::<COLUMNS>(start, ld, k, n, panels),
+                    (1, _, false) => pack::columns_f32::<COLUMNS>(start, ld, k, n, panels),
+                    (_, 1, true) => pack::rows_bf16(start, ld, k, n, panels),
+                    (_, 1, false) => pack::rows_f32(start, ld, k, n, panels),
+                    _ => panic!("a factor needs contiguous rows or columns"),
                 }
             }
         }
     }
 
-    /// `to` (+)= `left` · `right` for a factor that was packed; `source` is what it was packed from.
+    /// `to` = `left` · `right` for a factor that was packed; `source` is what it was packed from.
     ///
     /// Only the first `n` columns and `k` rows of `right` take part.
     ///
@@ -158,46 +223,58 @@ impl Products {
         (m, n, k): (usize, usize, usize),
         left: Mat<'_>,
         (right, source): (&Panels, Mat<'_>),
-        to: &mut [f32],
-        stride: usize,
-        add: bool,
+        to: &mut To<'_>,
     ) {
-        if !self.is_own {
-            return portable::run((m, n, k), left, source, out(to), stride, add);
-        }
-        if !check((m, n, k), &left, to, stride, add) {
+        to.check((m, n));
+        if m == 0 || n == 0 {
             return;
         }
+        if !self.is_own || k == 0 {
+            return to.portable((m, n, k), left, source);
+        }
+        assert!(left.holds(m, k), "a product reads outside of its left factor");
         assert!(n <= right.n && k <= right.k, "a product reads outside of its panels");
         #[cfg(target_arch = "x86_64")]
-        self.own((m, n, k), left, right, to, stride, add);
+        self.own((m, n, k), left, right, to);
     }
 
-    /// `to` (+)= `left` · `right`.
+    /// `to` = `left` · `right`.
     ///
     /// # Panics
     /// As [`Products::by_panels`].
     pub fn product(
         &mut self,
-        (m, n, k): (usize, usize, usize),
+        size: (usize, usize, usize),
         left: Mat<'_>,
         right: Mat<'_>,
-        to: &mut [f32],
-        stride: usize,
-        add: bool,
+        to: &mut To<'_>,
     ) {
-        if !self.is_own {
-            return portable::run((m, n, k), left, right, out(to), stride, add);
-        }
+        self.products(size, [(left, to)], right);
+    }
+
+    /// As [`Products::product`] for some left factors of one size, for which the right one is packed
+    /// once.
+    ///
+    /// # Panics
+    /// As [`Products::by_panels`].
+    pub fn products<const N: usize>(
+        &mut self,
+        (m, n, k): (usize, usize, usize),
+        mut lefts: [(Mat<'_>, &mut To<'_>); N],
+        right: Mat<'_>,
+    ) {
         // A long inner extent is packed in parts, so that a part stays in the cache.
-        let step = part(k, 2 * INNER);
+        let step = if self.is_own { part(k, 2 * INNER) } else { k.max(1) };
         let mut panels = std::mem::take(&mut self.right);
         for start in (0..k.max(1)).step_by(step) {
             let k = step.min(k - start);
-            let left = left.from(0, start);
             let right = right.from(start, 0);
             self.pack((k, n), right, &mut panels);
-            self.by_panels((m, n, k), left, (&panels, right), to, stride, add || start > 0);
+            for (left, to) in &mut lefts {
+                let onto = if start > 0 { Onto::Itself } else { to.onto };
+                let to = &mut To { values: to.values, stride: to.stride, onto };
+                self.by_panels((m, n, k), left.from(0, start), (&panels, right), to);
+            }
         }
         self.right = panels;
     }
@@ -208,9 +285,7 @@ impl Products {
         (m, n, k): (usize, usize, usize),
         left: Mat<'_>,
         right: &Panels,
-        to: &mut [f32],
-        stride: usize,
-        add: bool,
+        to: &mut To<'_>,
     ) {
         use avx512::{COLUMNS, Left, ROWS, Tile, tile_bf16, tile_f32};
         let is_bf16 = self.is_bf16();
@@ -226,22 +301,25 @@ impl Products {
                 for j in (0..n).step_by(COLUMNS) {
                     let right = right.values[j / COLUMNS * panel + q * COLUMNS..].as_ptr();
                     for tile in (0..m).step_by(ROWS) {
+                        let onto = if q > 0 { Onto::Itself } else { to.onto };
+                        let (onto, onto_stride) = to.start_of(onto, i + tile, j);
                         let out = Tile {
-                            start: to[(i + tile) * stride + j..].as_mut_ptr(),
-                            stride,
+                            start: to.values[(i + tile) * to.stride + j..].as_mut_ptr(),
+                            stride: to.stride,
                             rows: ROWS.min(m - tile),
                             columns: COLUMNS.min(n - j),
+                            onto,
+                            onto_stride,
                         };
                         let at = if block.is_packed { tile * inner } else { tile * block.row };
                         let left = Left { start: block.start.wrapping_add(at), ..block };
-                        let add = add || q > 0;
-                        // SAFETY: `check` and `pack` saw that all three lie inside of their
+                        // SAFETY: `check` and `pack` saw that all of them lie inside of their
                         // slices, and `is_own` found the features.
                         unsafe {
                             if is_bf16 {
-                                tile_bf16(inner, left, right, out, add);
+                                tile_bf16(inner, left, right, out);
                             } else {
-                                tile_f32(inner, left, right, out, add);
+                                tile_f32(inner, left, right, out);
                             }
                         }
                     }
@@ -259,9 +337,7 @@ impl Products {
             return Left { start: left.values.as_ptr(), row: left.row_stride, is_packed: false };
         }
         let room = pack::left_room(m, k, is_bf16);
-        if self.left.len() < room {
-            self.left.resize(room, 0.0);
-        }
+        self.left.at_least(room);
         let (inner, start) = (pack::elements(k, is_bf16), self.left.as_mut_ptr());
         if left.column_stride == 1 {
             // SAFETY: `left` holds the block, `self.left` has room, and `is_own` found BF16.
@@ -269,16 +345,13 @@ impl Products {
             return Left { start, row: inner, is_packed: false };
         }
         assert!(left.row_stride == 1 || m == 1, "a factor needs contiguous rows or columns");
-        for (tile, to) in self.left[..room].chunks_exact_mut(ROWS * inner).enumerate() {
-            let (from, ld) = (left.values[tile * ROWS..].as_ptr(), left.column_stride);
-            let width = ROWS.min(m - tile * ROWS);
-            // SAFETY: as above.
-            unsafe {
-                if is_bf16 {
-                    pack::columns::<true, ROWS>(from, ld, k, width, to.as_mut_ptr());
-                } else {
-                    pack::columns_f32::<ROWS>(from, ld, k, width, to.as_mut_ptr());
-                }
+        let (from, ld) = (left.values.as_ptr(), left.column_stride);
+        // SAFETY: as above.
+        unsafe {
+            if is_bf16 {
+                pack::columns_bf16::<ROWS>(from, ld, k, m, start);
+            } else {
+                pack::columns_f32::<ROWS>(from, ld, k, m, start);
             }
         }
         Left { start, row: 0, is_packed: true }
@@ -296,28 +369,6 @@ impl<'a> Mat<'a> {
 /// The length of parts of about equal length, at most `most`, that make up `n`.
 fn part(n: usize, most: usize) -> usize {
     n.div_ceil(n.div_ceil(most).max(1)).next_multiple_of(2).max(2)
-}
-
-/// Whether there is anything to add up. Without an inner extent the result is zero.
-///
-/// # Panics
-/// When a matrix does not lie inside of its slice.
-fn check(
-    (m, n, k): (usize, usize, usize),
-    left: &Mat<'_>,
-    to: &mut [f32],
-    stride: usize,
-    add: bool,
-) -> bool {
-    if m == 0 || n == 0 {
-        return false;
-    }
-    assert!(n <= stride && (m - 1) * stride + n <= to.len(), "a product writes outside");
-    if k == 0 && !add {
-        to.chunks_mut(stride).take(m).for_each(|row| row[..n].fill(0.0));
-    }
-    assert!(left.holds(m, k), "a product reads outside of its left factor");
-    k > 0
 }
 
 #[cfg(test)]
@@ -352,7 +403,9 @@ mod tests {
         ] {
             for add in [false, true] {
                 let mut to = vec![1.0f32; m * stride];
-                products.product((m, n, k), left, right, &mut to, stride, add);
+                let onto = if add { Onto::Itself } else { Onto::Zero };
+                let mut place = To { values: &mut to, stride, onto };
+                products.product((m, n, k), left, right, &mut place);
                 for i in 0..m {
                     for j in 0..n {
                         let sum: f64 =

@@ -42,77 +42,84 @@ fn neighbours(low: __m512, high: __m512) -> __m512 {
     unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(high, low)) }
 }
 
-/// `to[q][i] = from[q · ld + i]` for `i < width`, zero up to `TO`: columns of a matrix whose rows
-/// run along the inner extent.
+/// Parts of `TO` columns of a matrix whose rows run along the inner extent: part `p` is
+/// `to[p][q][i] = from[q · ld + p · TO + i]`, zero beyond the last of `n` columns.
+///
+/// Some rows at a time go to all parts, so that neither the lines of the matrix nor the pages of
+/// the parts are visited again and again.
+///
+/// A macro, as functions with other features are not inlined into each other.
+macro_rules! columns {
+    ($to_columns:expr, $is_bf16:expr, ($from:expr, $ld:expr, $inner:expr, $n:expr, $to:expr), |$q:ident, $row:ident| $value:expr) => {{
+        let elements = elements($inner, $is_bf16);
+        for first in (0..elements).step_by(LANES) {
+            for (part, begin) in (0..$n).step_by($to_columns).enumerate() {
+                for lane in (0..$to_columns).step_by(LANES) {
+                    let read = lanes(($n - begin).saturating_sub(lane).min($to_columns - lane));
+                    let write = lanes($to_columns - lane);
+                    let from = $from.wrapping_add(begin + lane);
+                    let to = $to.wrapping_add(part * $to_columns * elements + lane);
+                    let $row = |q: usize| _mm512_maskz_loadu_ps(read, from.wrapping_add(q * $ld));
+                    for $q in first..elements.min(first + LANES) {
+                        _mm512_mask_storeu_ps(to.wrapping_add($q * $to_columns), write, $value);
+                    }
+                }
+            }
+        }
+    }};
+}
+
+/// Parts of `TO` columns, in pairs of bfloat16.
 ///
 /// # Safety
-/// The machine has AVX-512 F, with `BF16` also BF16. `from` holds `inner` rows, `to` has room for
-/// `elements(inner, BF16) · TO`, and `TO` is at most 2 · `LANES`.
+/// The machine has AVX-512 BF16. `from` holds `inner` rows of `n`, `ld` apart; `to` has room for
+/// `elements(inner) · TO` to a part.
 #[target_feature(enable = "avx512f,avx512bf16")]
-pub(super) unsafe fn columns<const BF16: bool, const TO: usize>(
+pub(super) unsafe fn columns_bf16<const TO: usize>(
     from: *const f32,
     ld: usize,
     inner: usize,
-    width: usize,
+    n: usize,
     to: *mut f32,
 ) {
-    for q in 0..elements(inner, BF16) {
-        for lane in (0..TO).step_by(LANES) {
-            let (read, write) = (lanes(width.saturating_sub(lane)), lanes(TO - lane));
-            // SAFETY: masked to what the caller promises.
-            unsafe {
-                let row = |q: usize| _mm512_maskz_loadu_ps(read, from.wrapping_add(q * ld + lane));
-                let value = match (BF16, 2 * q + 1 < inner) {
-                    (false, _) => row(q),
-                    (true, true) => interleave(row(2 * q), row(2 * q + 1)),
-                    (true, false) => interleave(row(2 * q), _mm512_setzero_ps()),
-                };
-                _mm512_mask_storeu_ps(to.wrapping_add(q * TO + lane), write, value);
-            }
-        }
+    // SAFETY: masked to what the caller promises.
+    unsafe {
+        columns!(TO, true, (from, ld, inner, n, to), |q, row| {
+            let has_next = 2 * q + 1 < inner;
+            let next = if has_next { row(2 * q + 1) } else { _mm512_setzero_ps() };
+            interleave(row(2 * q), next)
+        });
     }
 }
 
-/// [`columns`] in f32, for machines without BF16.
+/// Parts of `TO` columns, in f32.
 ///
 /// # Safety
-/// As [`columns`].
+/// As [`columns_bf16`], without BF16.
 #[target_feature(enable = "avx512f")]
 pub(super) unsafe fn columns_f32<const TO: usize>(
     from: *const f32,
     ld: usize,
     inner: usize,
-    width: usize,
+    n: usize,
     to: *mut f32,
 ) {
-    for q in 0..inner {
-        for lane in (0..TO).step_by(LANES) {
-            let (read, write) = (lanes(width.saturating_sub(lane)), lanes(TO - lane));
-            // SAFETY: masked to what the caller promises.
-            unsafe {
-                let row = _mm512_maskz_loadu_ps(read, from.wrapping_add(q * ld + lane));
-                _mm512_mask_storeu_ps(to.wrapping_add(q * TO + lane), write, row);
-            }
-        }
+    // SAFETY: masked to what the caller promises.
+    unsafe {
+        columns!(TO, false, (from, ld, inner, n, to), |q, row| row(q));
     }
 }
 
-/// `to[q][i] = from[i · ld + q]` for `i < width`, zero up to [`COLUMNS`]: rows along the inner
-/// extent, turned over.
+/// Panels of [`COLUMNS`] rows that run along the inner extent, turned over: panel `p` is
+/// `to[p][q][i] = from[(p · COLUMNS + i) · ld + q]`, zero beyond the last of `n` rows.
 ///
 /// # Safety
-/// As [`columns`], with `width` rows of `inner` in `from`.
+/// As [`columns_bf16`], with `n` rows of `inner` in `from`.
 #[target_feature(enable = "avx512f,avx512bf16")]
-pub(super) unsafe fn rows_bf16(
-    from: *const f32,
-    ld: usize,
-    inner: usize,
-    width: usize,
-    to: *mut f32,
-) {
+pub(super) unsafe fn rows_bf16(from: *const f32, ld: usize, inner: usize, n: usize, to: *mut f32) {
     // SAFETY: the caller's promise; loads are masked to it.
     unsafe {
-        turn(elements(inner, true), width, to, |i, q| {
+        turn(elements(inner, true), n, to, |i, q| {
             let row = from.wrapping_add(i * ld + 2 * q);
             let left = inner.saturating_sub(2 * q);
             let low = _mm512_maskz_loadu_ps(lanes(left), row);
@@ -127,35 +134,34 @@ pub(super) unsafe fn rows_bf16(
 /// # Safety
 /// As [`rows_bf16`], without BF16.
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn rows_f32(
-    from: *const f32,
-    ld: usize,
-    inner: usize,
-    width: usize,
-    to: *mut f32,
-) {
+pub(super) unsafe fn rows_f32(from: *const f32, ld: usize, inner: usize, n: usize, to: *mut f32) {
     // SAFETY: the caller's promise; loads are masked to it.
     unsafe {
-        turn(inner, width, to, |i, q| {
+        turn(inner, n, to, |i, q| {
             _mm512_maskz_loadu_ps(lanes(inner - q), from.wrapping_add(i * ld + q))
         });
     }
 }
 
-/// Writes a panel from vectors of its columns: `load(i, q)` gives elements `q..q + 16` of column i.
+/// Writes panels from vectors of their columns: `load(i, q)` gives elements `q..q + 16` of column
+/// `i` of `n`, all of `elements`.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn turn(n: usize, width: usize, to: *mut f32, load: impl Fn(usize, usize) -> __m512) {
-    for q in (0..n).step_by(LANES) {
-        for lane in (0..COLUMNS).step_by(LANES) {
-            let mut block = [_mm512_setzero_ps(); LANES];
-            for (i, row) in block.iter_mut().enumerate().take(width.saturating_sub(lane)) {
-                *row = load(lane + i, q);
-            }
-            let block = transposed(block);
-            for (i, row) in block.iter().enumerate().take(n - q) {
-                // SAFETY: `to` has room for `n · COLUMNS`.
-                unsafe { _mm512_storeu_ps(to.add((q + i) * COLUMNS + lane), *row) };
+unsafe fn turn(elements: usize, n: usize, to: *mut f32, load: impl Fn(usize, usize) -> __m512) {
+    for (panel, first) in (0..n).step_by(COLUMNS).enumerate() {
+        let to = to.wrapping_add(panel * COLUMNS * elements);
+        for q in (0..elements).step_by(LANES) {
+            for lane in (0..COLUMNS).step_by(LANES) {
+                let begin = first + lane;
+                let mut block = [_mm512_setzero_ps(); LANES];
+                for (i, row) in block.iter_mut().enumerate().take(n.saturating_sub(begin)) {
+                    *row = load(begin + i, q);
+                }
+                let block = transposed(block);
+                for (i, row) in block.iter().enumerate().take(elements - q) {
+                    // SAFETY: `to` has room for `elements · COLUMNS` to a panel.
+                    unsafe { _mm512_storeu_ps(to.add((q + i) * COLUMNS + lane), *row) };
+                }
             }
         }
     }
@@ -218,7 +224,7 @@ pub(super) unsafe fn round_rows(from: *const f32, ld: usize, m: usize, k: usize,
     }
 }
 
-/// Room that [`columns`] needs for `m` rows in tiles.
+/// Room of `m` rows in tiles.
 pub(super) fn left_room(m: usize, inner: usize, is_bf16: bool) -> usize {
     m.div_ceil(ROWS) * ROWS * elements(inner, is_bf16)
 }

@@ -8,12 +8,12 @@
 //! dv = (P∘D)ᵀ dy, dP = (dy vᵀ)∘D, dS = P∘(dP − Σ P∘dP) / √D, dq = dS k, dk = dSᵀ q.
 
 use super::StackConfig;
-use super::buffers::{AttentionScratch, Saved, size};
+use super::buffers::{AttentionScratch, Saved};
 use super::forward::Pass;
 use super::parts::Noise;
 use crate::kernels;
 use crate::mask::Mask;
-use crate::product::{Mat, Products};
+use crate::product::{Mat, Onto, Products, To};
 
 /// Queries that are worked on at once: four tiles of the products.
 const BLOCK: usize = 48;
@@ -38,7 +38,7 @@ impl Head<'_> {
     }
 
     /// The blocks of queries, as begin and end.
-    fn blocks(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+    fn blocks(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> + use<> {
         let length = self.length;
         (0..length).step_by(BLOCK).map(move |begin| (begin, length.min(begin + BLOCK)))
     }
@@ -75,7 +75,7 @@ pub(super) fn forward(
     saved: &mut Saved,
 ) {
     let (t, c, d) = (pass.length, config.width, config.head_width());
-    size(&mut scratch.probs, BLOCK * t);
+    scratch.probs.resize(BLOCK * t);
     for sequence in 0..pass.sequences {
         let qkv = &saved.qkv[sequence * t * 3 * c..(sequence + 1) * t * 3 * c];
         let y = &mut saved.y[sequence * t * c..(sequence + 1) * t * c];
@@ -104,7 +104,7 @@ fn head_forward(
         let (n, keys) = (end - begin, head.keys(end));
         let probs = &mut scratch.probs[..n * keys];
         let right = (&scratch.keys_turned, k.t());
-        products.by_panels((n, keys, d), q.from(begin, 0), right, probs, keys, false);
+        products.by_panels((n, keys, d), q.from(begin, 0), right, &mut To::rows(probs, keys));
         for (row, i) in probs.chunks_exact_mut(keys).zip(begin..end) {
             let (seen, unseen) = row.split_at_mut(head.seen(i).min(keys));
             log_sums[i] = kernels::attention_row(seen, head.scale());
@@ -113,7 +113,7 @@ fn head_forward(
         }
         let right = (&scratch.values, v);
         let left = Mat::rows(probs, keys);
-        products.by_panels((n, d, keys), left, right, &mut y[begin * c..], c, false);
+        products.by_panels((n, d, keys), left, right, &mut To::rows(&mut y[begin * c..], c));
     }
 }
 
@@ -129,13 +129,16 @@ pub(super) fn backward(
 ) {
     let (t, c, d) = (pass.length, config.width, config.head_width());
     for block in [&mut scratch.probs, &mut scratch.dropped, &mut scratch.dprobs] {
-        size(block, BLOCK * t);
+        block.resize(BLOCK * t);
     }
-    dqkv.fill(0.0);
     for sequence in 0..pass.sequences {
         let rows = sequence * t..(sequence + 1) * t;
         let qkv = &saved.qkv[rows.start * 3 * c..rows.end * 3 * c];
         let dqkv = &mut dqkv[rows.start * 3 * c..rows.end * 3 * c];
+        // Nothing attends to padding: the gradients of its keys and values are not written.
+        if pass.valid(sequence) < t {
+            dqkv[pass.valid(sequence) * 3 * c..].fill(0.0);
+        }
         let dy = &dy[rows.start * c..rows.end * c];
         for index in 0..config.heads {
             let mask = noise.mask(sequence);
@@ -161,14 +164,17 @@ fn head_backward(
     products.pack((d, t), k.t(), &mut scratch.keys_turned);
     products.pack((d, t), v.t(), &mut scratch.values_turned);
     products.pack((t, d), k, &mut scratch.keys);
-    for (begin, end) in head.blocks() {
+    for (begin, end) in head.blocks().rev() {
         let (n, keys) = (end - begin, head.keys(end));
         let probs = &mut scratch.probs[..n * keys];
         let dropped = &mut scratch.dropped[..n * keys];
         let dprobs = &mut scratch.dprobs[..n * keys];
         let (q, dy) = (q.from(begin, 0), Mat::rows(&dy[begin * c..], c));
-        products.by_panels((n, keys, d), q, (&scratch.keys_turned, k.t()), probs, keys, false);
-        products.by_panels((n, keys, d), dy, (&scratch.values_turned, v.t()), dprobs, keys, false);
+        let size = (n, keys, d);
+        let right = (&scratch.keys_turned, k.t());
+        products.by_panels(size, q, right, &mut To::rows(probs, keys));
+        let right = (&scratch.values_turned, v.t());
+        products.by_panels(size, dy, right, &mut To::rows(dprobs, keys));
         for (row, i) in (begin..end).enumerate() {
             let seen = row * keys..row * keys + head.seen(i).min(keys);
             let unseen = seen.end..(row + 1) * keys;
@@ -186,9 +192,14 @@ fn head_backward(
         }
         let weights: &[f32] = if head.mask.is_some() { dropped } else { probs };
         let (weights, dscores) = (Mat::rows(weights, keys), Mat::rows(dprobs, keys));
-        products.product((keys, d, n), weights.t(), dy, &mut dqkv[dv_at..], 3 * c, true);
-        products.product((keys, d, n), dscores.t(), q, &mut dqkv[dk_at..], 3 * c, true);
-        let dq = &mut dqkv[begin * 3 * c + dq_at..];
-        products.by_panels((n, d, keys), dscores, (&scratch.keys, k), dq, 3 * c, false);
+        // The last block comes first: its keys are all that any block has.
+        let onto = if end == t { Onto::Zero } else { Onto::Itself };
+        let (size, row) = ((keys, d, n), 3 * c);
+        let mut dv = To { values: &mut dqkv[dv_at..], stride: row, onto };
+        products.product(size, weights.t(), dy, &mut dv);
+        let mut dk = To { values: &mut dqkv[dk_at..], stride: row, onto };
+        products.product(size, dscores.t(), q, &mut dk);
+        let mut dq = To::rows(&mut dqkv[begin * row + dq_at..], row);
+        products.by_panels((n, d, keys), dscores, (&scratch.keys, k), &mut dq);
     }
 }

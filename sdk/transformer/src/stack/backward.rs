@@ -3,14 +3,17 @@
 use super::buffers::{Saved, Scratch, Worker};
 use super::forward::{Pass, uses};
 use super::layout::LayerAt;
-use super::parts::{Noise, To, add_norm_backward, linear_input, linear_weight, norm};
-use super::weights::Weights;
+use super::parts::{
+    Dy, Noise, add_norm_backward, linear_input, linear_weight, linear_weights, norm,
+};
+use super::weights::{GradientsMut, Weights};
 use super::{Activation, Placement, StackConfig};
 use crate::kernels::{self, out};
+use crate::product::{Onto, To};
 
 impl Worker {
     /// From the gradient of what [`Worker::forward`] gave to the one of its input, in `d`: R × C.
-    /// Adds the parameters' gradients to `gradients`, one buffer for each parameter of the model.
+    /// Adds the parameters' gradients to `gradients`, which has a range for each parameter.
     ///
     /// To be called once after a forward pass with `keeps`: what was saved is used up.
     pub fn backward(
@@ -18,7 +21,7 @@ impl Worker {
         w: Weights<'_>,
         pass: &Pass<'_>,
         d: &mut [f32],
-        gradients: &mut [Vec<f32>],
+        gradients: &mut GradientsMut<'_>,
     ) {
         if let Some(at) = self.stack.layout.last_norm {
             let last = &self.inputs[self.stack.config.layers];
@@ -49,7 +52,7 @@ impl Worker {
         w: Weights<'_>,
         pass: &Pass<'_>,
         d: &mut [f32],
-        gradients: &mut [Vec<f32>],
+        gradients: &mut GradientsMut<'_>,
     ) {
         let StackConfig { width: c, feed_forward: f, placement, .. } = self.stack.config;
         let (eps, width) = (self.stack.config.norm_eps as f32, self.stack.config.hidden());
@@ -59,9 +62,10 @@ impl Worker {
             through_norm(at.norm2, eps, w, last_sum, d, narrow, gradients);
         }
         let dy = behind(pass.noise(self.stack.config.dropout, uses(layer)[2]), d, narrow);
-        linear_input(at.down, w, &mut self.products, (dy, c, 0), &mut To::rows(wide, f));
+        let dy = Dy::rows(dy, c);
+        linear_input(at.down, w, &mut self.products, dy, &mut To::rows(wide, f));
         activate_backward(&self.stack.config, hidden, wide, active);
-        linear_weight(at.down, &mut self.products, (dy, c, 0), active, gradients);
+        linear_weight(at.down, &mut self.products, dy, active, gradients);
 
         let x: &[f32] = match placement {
             Placement::Before => {
@@ -70,15 +74,22 @@ impl Worker {
             }
             Placement::After => middle,
         };
-        let parts = [Some(at.up), at.gate].into_iter().flatten().zip([0, f]);
-        for (part, column) in parts {
-            linear_weight(part, &mut self.products, (hidden, width, column), x, gradients);
-            let (to, add) = match placement {
-                Placement::Before => (narrow.as_mut_slice(), column > 0),
-                Placement::After => (&mut *d, true),
-            };
-            let mut to = To { add, ..To::rows(to, c) };
-            linear_input(part, w, &mut self.products, (hidden, width, column), &mut to);
+        let dy = Dy::rows(hidden, width);
+        let dy_gate = Dy { column: f, ..dy };
+        match at.gate {
+            None => linear_weight(at.up, &mut self.products, dy, x, gradients),
+            Some(gate) => {
+                let both = ([at.up, gate], [dy, dy_gate]);
+                linear_weights(both.0, &mut self.products, both.1, x, gradients);
+            }
+        }
+        let mut to = match placement {
+            Placement::Before => To::rows(narrow, c),
+            Placement::After => To::sum(d, c),
+        };
+        linear_input(at.up, w, &mut self.products, dy, &mut to);
+        if let Some(gate) = at.gate {
+            linear_input(gate, w, &mut self.products, dy_gate, &mut to.onto(Onto::Itself));
         }
         if placement == Placement::Before {
             add_norm_backward(at.norm2, eps, w, sum, narrow, d, gradients);
@@ -95,7 +106,7 @@ impl Worker {
         w: Weights<'_>,
         pass: &Pass<'_>,
         d: &mut [f32],
-        gradients: &mut [Vec<f32>],
+        gradients: &mut GradientsMut<'_>,
     ) {
         let StackConfig { width: c, placement, dropout: p, .. } = self.stack.config;
         let eps = self.stack.config.norm_eps as f32;
@@ -106,10 +117,11 @@ impl Worker {
             through_norm(at.norm1, eps, w, &saved.sum, d, narrow, gradients);
         }
         let dy = behind(pass.noise(p, output), d, narrow);
-        linear_weight(at.proj, &mut self.products, (dy, c, 0), &saved.y, gradients);
-        linear_input(at.proj, w, &mut self.products, (dy, c, 0), &mut To::rows(normed, c));
+        let dy = Dy::rows(dy, c);
+        linear_weight(at.proj, &mut self.products, dy, &saved.y, gradients);
+        linear_input(at.proj, w, &mut self.products, dy, &mut To::rows(normed, c));
         let noise = pass.noise(p, in_attention);
-        let attention = (&mut self.attention, attention);
+        let attention = (&mut self.products, attention);
         super::attention::backward(&self.stack.config, attention, pass, noise, saved, normed, dqkv);
         if let Some(rotation) = &self.stack.rotation {
             rotation.apply(&self.stack.config, dqkv, pass.length, -1.0);
@@ -121,16 +133,15 @@ impl Worker {
             }
             Placement::After => x,
         };
-        linear_weight(at.qkv, &mut self.products, (dqkv, 3 * c, 0), x_read, gradients);
-        let dqkv = (&dqkv[..], 3 * c, 0);
+        let dqkv = Dy::rows(dqkv, 3 * c);
+        linear_weight(at.qkv, &mut self.products, dqkv, x_read, gradients);
         match placement {
             Placement::Before => {
                 linear_input(at.qkv, w, &mut self.products, dqkv, &mut To::rows(narrow, c));
                 add_norm_backward(at.norm1, eps, w, x, narrow, d, gradients);
             }
             Placement::After => {
-                let mut to = To { add: true, ..To::rows(d, c) };
-                linear_input(at.qkv, w, &mut self.products, dqkv, &mut to);
+                linear_input(at.qkv, w, &mut self.products, dqkv, &mut To::sum(d, c));
             }
         }
     }
@@ -144,7 +155,7 @@ fn through_norm(
     x: &[f32],
     d: &mut [f32],
     scratch: &mut [f32],
-    gradients: &mut [Vec<f32>],
+    gradients: &mut GradientsMut<'_>,
 ) {
     scratch.copy_from_slice(d);
     d.fill(0.0);

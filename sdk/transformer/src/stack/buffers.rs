@@ -3,49 +3,50 @@
 use std::sync::Arc;
 
 use super::{Placement, Stack, StackConfig};
+use crate::buffer::Buffer;
 use crate::product::{Panels, Precision, Products};
 
 /// What a layer keeps for its backward pass besides its input.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Saved {
     /// Queries, keys (both rotated) and values: R × 3C.
-    pub(super) qkv: Vec<f32>,
+    pub(super) qkv: Buffer,
     /// What attention gives: R × C.
-    pub(super) y: Vec<f32>,
+    pub(super) y: Buffer,
     /// The log of the sum of each row of attention: n·H·T.
-    pub(super) log_sums: Vec<f32>,
+    pub(super) log_sums: Buffer,
     /// The sum behind attention: R × C. With norms in front it is also `middle`.
-    pub(super) sum: Vec<f32>,
+    pub(super) sum: Buffer,
     /// With norms behind: what the feed-forward part reads, R × C.
-    pub(super) middle: Vec<f32>,
+    pub(super) middle: Buffer,
     /// With norms behind: the sum behind the feed-forward part, R × C.
-    pub(super) last_sum: Vec<f32>,
+    pub(super) last_sum: Buffer,
     /// The feed-forward part before its non-linearity: R × F, gated R × 2F.
-    pub(super) hidden: Vec<f32>,
+    pub(super) hidden: Buffer,
 }
 
 /// Memory that nothing outlives a stage in.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     /// R × C.
-    pub(super) normed: Vec<f32>,
+    pub(super) normed: Buffer,
     /// R × C.
-    pub(super) narrow: Vec<f32>,
+    pub(super) narrow: Buffer,
     /// R × 3C.
-    pub(super) qkv: Vec<f32>,
+    pub(super) qkv: Buffer,
     /// R × F.
-    pub(super) wide: Vec<f32>,
+    pub(super) wide: Buffer,
     /// R × F.
-    pub(super) active: Vec<f32>,
+    pub(super) active: Buffer,
     pub(super) attention: AttentionScratch,
 }
 
 /// Blocks of queries against keys, and one head's factors.
 #[derive(Debug, Default)]
 pub(super) struct AttentionScratch {
-    pub(super) probs: Vec<f32>,
-    pub(super) dropped: Vec<f32>,
-    pub(super) dprobs: Vec<f32>,
+    pub(super) probs: Buffer,
+    pub(super) dropped: Buffer,
+    pub(super) dprobs: Buffer,
     pub(super) keys_turned: Panels,
     pub(super) keys: Panels,
     pub(super) values: Panels,
@@ -57,11 +58,9 @@ pub(super) struct AttentionScratch {
 pub struct Worker {
     pub(super) stack: Arc<Stack>,
     pub(super) products: Products,
-    /// Attention is always multiplied in f32: it is a twentieth of the work.
-    pub(super) attention: Products,
     pub(super) recomputes: bool,
     /// Inputs of the layers, and behind the last one its output: R × C each.
-    pub(super) inputs: Vec<Vec<f32>>,
+    pub(super) inputs: Vec<Buffer>,
     pub(super) saved: Vec<Saved>,
     pub(super) scratch: Scratch,
 }
@@ -73,9 +72,8 @@ impl Worker {
         Self {
             stack: Arc::clone(stack),
             products: Products::new(precision),
-            attention: Products::new(Precision::F32),
             recomputes,
-            inputs: vec![Vec::new(); stack.config.layers + 1],
+            inputs: vec![Buffer::default(); stack.config.layers + 1],
             saved: Vec::new(),
             scratch: Scratch::default(),
         }
@@ -88,35 +86,30 @@ impl Worker {
         let hidden = self.stack.config.hidden();
         let is_behind = self.stack.config.placement == Placement::After;
         for input in &mut self.inputs {
-            size(input, r * c);
+            input.resize(r * c);
         }
         let n_saved = if keeps && !self.recomputes { self.stack.config.layers } else { 1 };
         if self.saved.len() < n_saved {
             self.saved.resize_with(n_saved, Saved::default);
         }
         for saved in &mut self.saved[..n_saved] {
-            size(&mut saved.qkv, r * 3 * c);
-            size(&mut saved.y, r * c);
-            size(&mut saved.log_sums, n * heads * t);
-            size(&mut saved.sum, r * c);
-            size(&mut saved.hidden, r * hidden);
+            saved.qkv.resize(r * 3 * c);
+            saved.y.resize(r * c);
+            saved.log_sums.resize(n * heads * t);
+            saved.sum.resize(r * c);
+            saved.hidden.resize(r * hidden);
             if is_behind {
-                size(&mut saved.middle, r * c);
-                size(&mut saved.last_sum, r * c);
+                saved.middle.resize(r * c);
+                saved.last_sum.resize(r * c);
             }
         }
         let scratch = &mut self.scratch;
-        size(&mut scratch.normed, r * c);
-        size(&mut scratch.narrow, r * c);
-        size(&mut scratch.active, r * f);
+        scratch.normed.resize(r * c);
+        scratch.narrow.resize(r * c);
+        scratch.active.resize(r * f);
         if keeps {
-            size(&mut scratch.qkv, r * 3 * c);
-            size(&mut scratch.wide, r * f);
+            scratch.qkv.resize(r * 3 * c);
+            scratch.wide.resize(r * f);
         }
     }
-}
-
-/// Sets the length; memory is taken once and kept.
-pub(crate) fn size(values: &mut Vec<f32>, n: usize) {
-    values.resize(n, 0.0);
 }

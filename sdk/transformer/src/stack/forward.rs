@@ -2,10 +2,11 @@
 
 use super::buffers::{Saved, Worker};
 use super::layout::LayerAt;
-use super::parts::{Noise, To, linear, norm};
+use super::parts::{Noise, bias, linear, norm};
 use super::weights::Weights;
 use super::{Activation, Placement, StackConfig};
 use crate::kernels::{self, out};
+use crate::product::{Onto, To};
 
 /// What a pass is about.
 #[derive(Clone, Copy, Debug)]
@@ -97,15 +98,13 @@ impl Worker {
             }
             Placement::After => x,
         };
-        linear(at.qkv, w, &mut self.products, normed, &mut To::rows(&mut saved.qkv, 3 * c));
-        if let Some(bias) = at.qkv.bias {
-            kernels::add_to_rows(&mut saved.qkv, w.values[bias]);
-        }
+        let mut to = To::rows(&mut saved.qkv, 3 * c).onto(bias(at.qkv, w));
+        linear(at.qkv, w, &mut self.products, normed, &mut to);
         if let Some(rotation) = &self.stack.rotation {
             rotation.apply(&self.stack.config, &mut saved.qkv, pass.length, 1.0);
         }
         let noise = pass.noise(p, in_attention);
-        let attention = (&mut self.attention, &mut scratch.attention);
+        let attention = (&mut self.products, &mut scratch.attention);
         super::attention::forward(&self.stack.config, attention, pass, noise, saved);
 
         let Saved { y, sum, middle, .. } = saved;
@@ -147,14 +146,8 @@ impl Worker {
             Placement::After => (middle, middle, last_sum),
         };
         for (part, column) in [Some(at.up), at.gate].into_iter().flatten().zip([0, at.up.outputs]) {
-            let mut to = To { values: hidden, stride: width, column, add: false };
+            let mut to = To::rows(&mut hidden[column..], width).onto(bias(part, w));
             linear(part, w, &mut self.products, x, &mut to);
-            if let Some(bias) = part.bias {
-                let bias = w.values[bias];
-                for row in hidden.chunks_exact_mut(width) {
-                    kernels::add_assign(&mut row[column..column + part.outputs], bias);
-                }
-            }
         }
         activate(&self.stack.config, hidden, &mut scratch.active);
         let noise = pass.noise(p, uses(layer)[2]);
@@ -180,16 +173,16 @@ fn residual(
 ) {
     let c = at.outputs;
     if !noise.is_on() {
-        to.copy_from_slice(x);
-        if let Some(bias) = at.bias {
-            kernels::add_to_rows(to, w.values[bias]);
-        }
-        return linear(at, w, products, y, &mut To { add: true, ..To::rows(to, c) });
+        let onto = match at.bias {
+            Some(bias) => {
+                kernels::add_row(x, w.values[bias], out(to));
+                Onto::Itself
+            }
+            None => Onto::Rows(x, c),
+        };
+        return linear(at, w, products, y, &mut To::rows(to, c).onto(onto));
     }
-    linear(at, w, products, y, &mut To::rows(scratch, c));
-    if let Some(bias) = at.bias {
-        kernels::add_to_rows(scratch, w.values[bias]);
-    }
+    linear(at, w, products, y, &mut To::rows(scratch, c).onto(bias(at, w)));
     noise.apply(scratch);
     kernels::add(x, scratch, out(to));
 }

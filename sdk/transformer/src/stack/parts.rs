@@ -1,10 +1,10 @@
 //! The parts that layers are made of: norms, linear layers, dropout.
 
 use super::layout::{LinearAt, NormAt};
-use super::weights::Weights;
+use super::weights::{GradientsMut, Weights};
 use crate::kernels::{self, out};
 use crate::mask::{Mask, key};
-use crate::product::{Mat, Products};
+use crate::product::{Mat, Onto, Products, To};
 
 /// y = norm(x), rows of C.
 pub(crate) fn norm(at: NormAt, eps: f32, w: Weights<'_>, x: &[f32], y: &mut [f32]) {
@@ -23,33 +23,17 @@ pub(crate) fn add_norm_backward(
     x: &[f32],
     dy: &[f32],
     dx: &mut [f32],
-    gradients: &mut [Vec<f32>],
+    gradients: &mut GradientsMut<'_>,
 ) {
     let gain = w.values[at.gain];
     let Some(offset) = at.offset else {
         return kernels::add_rms_norm_backward(x, gain, eps, dy, dx, &mut gradients[at.gain]);
     };
-    let (first, second) = gradients.split_at_mut(offset);
-    kernels::add_layer_norm_backward(x, gain, eps, dy, dx, &mut first[at.gain], &mut second[0]);
+    let (dgain, doffset) = gradients.pair(at.gain, offset);
+    kernels::add_layer_norm_backward(x, gain, eps, dy, dx, dgain, doffset);
 }
 
-/// A linear layer and where its result goes: rows `stride` apart, from column `column`.
-pub(crate) struct To<'a> {
-    pub(crate) values: &'a mut [f32],
-    pub(crate) stride: usize,
-    pub(crate) column: usize,
-    /// Whether the product is added to what stands there.
-    pub(crate) add: bool,
-}
-
-impl<'a> To<'a> {
-    /// All of some rows.
-    pub(crate) fn rows(values: &'a mut [f32], stride: usize) -> Self {
-        Self { values, stride, column: 0, add: false }
-    }
-}
-
-/// `to` (+)= x Wᵀ, without the bias; x has rows of the layer's inputs.
+/// `to` = x Wᵀ, without the bias; x has rows of the layer's inputs.
 pub(crate) fn linear(
     at: LinearAt,
     w: Weights<'_>,
@@ -59,49 +43,85 @@ pub(crate) fn linear(
 ) {
     let (n, k) = (at.outputs, at.inputs);
     let size = (x.len() / k, n, k);
-    let source = Mat::rows(w.values[at.weight], k).t();
-    let right = (&w.packed.at(at.weight).forward, source);
-    products.by_panels(
-        size,
-        Mat::rows(x, k),
-        right,
-        &mut to.values[to.column..],
-        to.stride,
-        to.add,
-    );
+    let right = (&w.packed.at(at.weight).forward, Mat::rows(w.values[at.weight], k).t());
+    products.by_panels(size, Mat::rows(x, k), right, to);
 }
 
-/// `to` (+)= dy W; dy has rows `stride` apart, from column `column`.
+/// What a layer's product is added to: its bias, if it has one.
+pub(crate) fn bias<'a>(at: LinearAt, w: Weights<'a>) -> Onto<'a> {
+    at.bias.map_or(Onto::Zero, |bias| Onto::Rows(w.values[bias], 0))
+}
+
+/// Gradients of what a layer gave: rows `stride` apart, from column `column`.
+#[derive(Clone, Copy)]
+pub(crate) struct Dy<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) stride: usize,
+    pub(crate) column: usize,
+}
+
+impl<'a> Dy<'a> {
+    /// All of some rows.
+    pub(crate) fn rows(values: &'a [f32], stride: usize) -> Self {
+        Self { values, stride, column: 0 }
+    }
+
+    fn count(self) -> usize {
+        self.values.len() / self.stride
+    }
+
+    fn matrix(self) -> Mat<'a> {
+        Mat::rows(&self.values[self.column..], self.stride)
+    }
+}
+
+/// `to` = dy W.
 pub(crate) fn linear_input(
     at: LinearAt,
     w: Weights<'_>,
     products: &mut Products,
-    (dy, stride, column): (&[f32], usize, usize),
+    dy: Dy<'_>,
     to: &mut To<'_>,
 ) {
     let (n, k) = (at.outputs, at.inputs);
-    let size = (dy.len() / stride, k, n);
     let right = (&w.packed.at(at.weight).input, Mat::rows(w.values[at.weight], k));
-    let left = Mat::rows(&dy[column..], stride);
-    products.by_panels(size, left, right, &mut to.values[to.column..], to.stride, to.add);
+    products.by_panels((dy.count(), k, n), dy.matrix(), right, to);
 }
 
 /// The weight's gradient += dyᵀ x, and the bias's the sum of the rows of dy.
 pub(crate) fn linear_weight(
     at: LinearAt,
     products: &mut Products,
-    (dy, stride, column): (&[f32], usize, usize),
+    dy: Dy<'_>,
     x: &[f32],
-    gradients: &mut [Vec<f32>],
+    gradients: &mut GradientsMut<'_>,
 ) {
     let (n, k) = (at.outputs, at.inputs);
-    let (left, size) = (Mat::rows(&dy[column..], stride).t(), (n, k, dy.len() / stride));
-    products.product(size, left, Mat::rows(x, k), &mut gradients[at.weight], k, true);
+    let mut to = To::sum(&mut gradients[at.weight], k);
+    products.product((n, k, dy.count()), dy.matrix().t(), Mat::rows(x, k), &mut to);
+    add_bias(at, dy, gradients);
+}
+
+/// [`linear_weight`] of two layers of one size that read the same x.
+pub(crate) fn linear_weights(
+    [first, second]: [LinearAt; 2],
+    products: &mut Products,
+    [dy, dy2]: [Dy<'_>; 2],
+    x: &[f32],
+    gradients: &mut GradientsMut<'_>,
+) {
+    let (n, k) = (first.outputs, first.inputs);
+    let (to, to2) = gradients.pair(first.weight, second.weight);
+    let (mut to, mut to2) = (To::sum(to, k), To::sum(to2, k));
+    let lefts = [(dy.matrix().t(), &mut to), (dy2.matrix().t(), &mut to2)];
+    products.products((n, k, dy.count()), lefts, Mat::rows(x, k));
+    add_bias(first, dy, gradients);
+    add_bias(second, dy2, gradients);
+}
+
+fn add_bias(at: LinearAt, dy: Dy<'_>, gradients: &mut GradientsMut<'_>) {
     if let Some(bias) = at.bias {
-        let bias = &mut gradients[bias];
-        for row in dy.chunks_exact(stride) {
-            kernels::add_assign(bias, &row[column..column + n]);
-        }
+        kernels::add_columns(&mut gradients[bias], &dy.values[dy.column..], dy.stride);
     }
 }
 

@@ -1,7 +1,10 @@
-//! The weights of a step, and their packed copies.
+//! The weights of a step with their packed copies, and the place of their gradients.
+
+use std::ops::{Index, IndexMut};
 
 use super::layout::{Layout, LinearAt};
 use crate::product::{Mat, Panels, Products};
+use crate::threads::{Items, Threads};
 
 /// Copies of a linear layer's matrix in the order in which products read it.
 #[derive(Clone, Debug, Default)]
@@ -27,14 +30,79 @@ pub struct Weights<'a> {
     pub packed: &'a PackedWeights,
 }
 
+/// Where a pass adds the gradients of a model's parameters: one buffer for all of them, in which
+/// each has its range. `gradients[i]` are those of parameter `i`.
+///
+/// ```
+/// use sdk_transformer::stack::GradientsMut;
+///
+/// let mut values = [0.0; 5];
+/// let mut gradients = GradientsMut::new(&mut values, &[0, 2, 5]);
+/// gradients[1][0] = 1.0;
+/// assert_eq!(gradients.len(), 2);
+/// assert_eq!(values, [0.0, 0.0, 1.0, 0.0, 0.0]);
+/// ```
+#[derive(Debug)]
+pub struct GradientsMut<'a> {
+    values: &'a mut [f32],
+    offsets: &'a [usize],
+}
+
+impl<'a> GradientsMut<'a> {
+    /// Parameter `i` at `offsets[i]..offsets[i + 1]` of `values`.
+    pub fn new(values: &'a mut [f32], offsets: &'a [usize]) -> Self {
+        Self { values, offsets }
+    }
+
+    /// The same place, lent for a shorter time.
+    pub fn reborrow(&mut self) -> GradientsMut<'_> {
+        GradientsMut { values: self.values, offsets: self.offsets }
+    }
+
+    /// Number of parameters.
+    pub fn len(&self) -> usize {
+        self.offsets.len().saturating_sub(1)
+    }
+
+    /// Whether there is no parameter.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Those of two parameters at once, of which `first` stands before `second`.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn pair(&mut self, first: usize, second: usize) -> (&mut [f32], &mut [f32]) {
+        assert!(first < second, "parameters {first} and {second} are not in order");
+        let (begin, end) = (self.offsets[first], self.offsets[first + 1]);
+        let (before, behind) = self.values.split_at_mut(self.offsets[second]);
+        (&mut before[begin..end], &mut behind[..self.offsets[second + 1] - self.offsets[second]])
+    }
+}
+
+impl Index<usize> for GradientsMut<'_> {
+    type Output = [f32];
+
+    fn index(&self, i: usize) -> &[f32] {
+        &self.values[self.offsets[i]..self.offsets[i + 1]]
+    }
+}
+
+impl IndexMut<usize> for GradientsMut<'_> {
+    fn index_mut(&mut self, i: usize) -> &mut [f32] {
+        &mut self.values[self.offsets[i]..self.offsets[i + 1]]
+    }
+}
+
 impl PackedWeights {
-    /// Packs a stack's matrices anew, on `threads` threads.
+    /// Packs a stack's matrices anew, on `threads`.
     pub fn update(
         &mut self,
         values: &[&[f32]],
         layout: &Layout,
         products: &Products,
-        threads: usize,
+        threads: &Threads,
     ) {
         self.pack(values, &layout.linears(), products, threads);
     }
@@ -45,44 +113,19 @@ impl PackedWeights {
         values: &[&[f32]],
         linears: &[LinearAt],
         products: &Products,
-        threads: usize,
+        threads: &Threads,
     ) {
         self.list.resize_with(values.len(), Packed::default);
         if !products.packs() {
             return;
         }
-        let mut jobs: Vec<(&LinearAt, Packed)> =
-            linears.iter().map(|at| (at, std::mem::take(&mut self.list[at.weight]))).collect();
-        let pack = |(at, packed): &mut (&LinearAt, Packed)| {
+        threads.each(Items::new(&mut self.list), |i, packed| {
+            let Some(at) = linears.iter().find(|at| at.weight == i) else { return };
             let (n, k) = (at.outputs, at.inputs);
-            let w = Mat::rows(values[at.weight], k);
+            let w = Mat::rows(values[i], k);
             products.pack((k, n), w.t(), &mut packed.forward);
             products.pack((n, k), w, &mut packed.input);
-        };
-        let total: usize = linears.iter().map(|at| at.outputs * at.inputs).sum();
-        let share = total.div_ceil(threads.max(1));
-        std::thread::scope(|scope| {
-            let mut rest = jobs.as_mut_slice();
-            while !rest.is_empty() {
-                let mut size = 0;
-                let mut n = 0;
-                while n < rest.len() && (n == 0 || size < share) {
-                    size += rest[n].0.outputs * rest[n].0.inputs;
-                    n += 1;
-                }
-                let (mine, others) = rest.split_at_mut(n);
-                rest = others;
-                let pack = &pack;
-                if rest.is_empty() {
-                    mine.iter_mut().for_each(pack);
-                } else {
-                    scope.spawn(move || mine.iter_mut().for_each(pack));
-                }
-            }
         });
-        for (at, packed) in jobs {
-            self.list[at.weight] = packed;
-        }
     }
 
     pub(crate) fn at(&self, i: usize) -> &Packed {

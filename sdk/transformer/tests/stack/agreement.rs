@@ -3,11 +3,12 @@
 use sdk_transformer::product::{Precision, Products};
 use sdk_transformer::simd::{Level, limited};
 use sdk_transformer::stack::{
-    Activation, Layout, PackedWeights, Pass, Stack, StackConfig, Weights, Worker,
+    Activation, GradientsMut, Layout, PackedWeights, Pass, Stack, StackConfig, Weights, Worker,
 };
+use sdk_transformer::threads::Threads;
 
 use crate::plain::Plain;
-use crate::{encoder, gpt, parameters, wave};
+use crate::{by_parameter, encoder, gpt, offsets, parameters, wave};
 
 /// Output, gradient of the input and gradients of the parameters of Σ output · `wave`.
 fn run(
@@ -21,16 +22,17 @@ fn run(
     let values: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
     let stack = Stack::new(config, 0, t);
     let mut packed = PackedWeights::default();
-    packed.update(&values, &stack.layout, &Products::new(precision), 2);
+    packed.update(&values, &stack.layout, &Products::new(precision), &Threads::new(2));
     let w = Weights { values: &values, packed: &packed };
     let mut worker = Worker::new(&stack, precision, recomputes);
     let pass = Pass { sequences: n, length: t, lengths, seeds: &[], keeps: true };
     worker.input(&pass).copy_from_slice(&wave(n * t * config.width, 7.0));
     let output = worker.forward(w, &pass).to_vec();
     let mut d = weights(config, (n, t), lengths);
-    let mut gradients: Vec<Vec<f32>> = values.iter().map(|v| vec![0.0; v.len()]).collect();
-    worker.backward(w, &pass, &mut d, &mut gradients);
-    (output, d, gradients)
+    let offsets = offsets(&values);
+    let mut gradients = vec![0.0; offsets[values.len()]];
+    worker.backward(w, &pass, &mut d, &mut GradientsMut::new(&mut gradients, &offsets));
+    (output, d, by_parameter(&gradients, &offsets))
 }
 
 /// What the outputs are weighted with; padding counts nothing.

@@ -2,9 +2,10 @@
 
 use sdk_transformer::language::{IGNORE, LanguageModel, Tokens};
 use sdk_transformer::product::Precision;
-use sdk_transformer::stack::{PackedWeights, StackConfig, Weights};
+use sdk_transformer::stack::{GradientsMut, PackedWeights, StackConfig, Weights};
+use sdk_transformer::threads::Threads;
 
-use crate::{gpt, parameters, wave};
+use crate::{by_parameter, gpt, offsets, parameters, wave};
 
 const V: usize = 23;
 
@@ -25,10 +26,11 @@ impl Setup {
     fn learn(&self, tokens: &Tokens<'_>, group: usize) -> (f64, Vec<Vec<f32>>) {
         let values: Vec<&[f32]> = self.values.iter().map(Vec::as_slice).collect();
         let mut packed = PackedWeights::default();
-        self.model.pack(&values, &mut packed, Precision::F32, 1);
+        self.model.pack(&values, &mut packed, Precision::F32, &Threads::new(1));
         let w = Weights { values: &values, packed: &packed };
         let mut worker = self.model.worker(Precision::F32, false);
-        let mut gradients: Vec<Vec<f32>> = values.iter().map(|v| vec![0.0; v.len()]).collect();
+        let offsets = offsets(&values);
+        let mut gradients = vec![0.0; offsets[values.len()]];
         let rows = group * tokens.length;
         let mut loss = 0.0;
         for (i, ids) in tokens.ids.chunks(rows).enumerate() {
@@ -39,15 +41,16 @@ impl Setup {
             };
             let part = Tokens { ids, targets, seeds, ..*tokens };
             let scale = 1.0 / tokens.ids.len() as f32;
-            loss += worker.learn(&self.model, w, &part, scale, &mut gradients);
+            let mut to = GradientsMut::new(&mut gradients, &offsets);
+            loss += worker.learn(&self.model, w, &part, scale, &mut to);
         }
-        (loss, gradients)
+        (loss, by_parameter(&gradients, &offsets))
     }
 
     fn loss(&self, tokens: &Tokens<'_>) -> f64 {
         let values: Vec<&[f32]> = self.values.iter().map(Vec::as_slice).collect();
         let mut packed = PackedWeights::default();
-        self.model.pack(&values, &mut packed, Precision::F32, 1);
+        self.model.pack(&values, &mut packed, Precision::F32, &Threads::new(1));
         let w = Weights { values: &values, packed: &packed };
         let mut worker = self.model.worker(Precision::F32, false);
         worker.loss(&self.model, w, tokens)

@@ -27,7 +27,7 @@ pub struct Machine {
 
 impl Machine {
     /// Looks, for runs below `output_dir`.
-    pub(super) fn look(output_dir: &Path) -> Self {
+    pub fn look(output_dir: &Path) -> Self {
         let place = existing(output_dir);
         let held = status_bytes("VmRSS:");
         Self {
@@ -49,8 +49,32 @@ pub(super) fn existing(directory: &Path) -> PathBuf {
 }
 
 /// The most memory that this process held at one time since [`forget_peak`].
-pub(super) fn memory_peak() -> Option<u64> {
-    status_bytes("VmHWM:")
+pub fn memory_peak() -> Option<u64> {
+    status_bytes("VmHWM:").or_else(memory_peak_by_usage)
+}
+
+/// The most memory that a process has held at one time, where the system shows it to others.
+pub fn memory_peak_of(process: u32) -> Option<u64> {
+    kib_in_bytes(&fs::read_to_string(format!("/proc/{process}/status")).ok()?, "VmHWM:")
+}
+
+/// The same for this process where there is no `/proc`.
+#[cfg(unix)]
+fn memory_peak_by_usage() -> Option<u64> {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
+    // SAFETY: the structure is written to when 0 is returned.
+    let usage = unsafe {
+        let is_told = libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) == 0;
+        is_told.then(|| usage.assume_init())
+    }?;
+    // Bytes on Apple's systems, KiB elsewhere.
+    let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
+    u64::try_from(usage.ru_maxrss).ok().map(|most| most * unit)
+}
+
+#[cfg(not(unix))]
+fn memory_peak_by_usage() -> Option<u64> {
+    None
 }
 
 /// Gives back what `malloc` keeps for later, as far as it can, and begins to watch for the peak anew.
@@ -163,6 +187,9 @@ mod tests {
         forget_peak();
         let block = vec![1u8; 32 << 20];
         assert!(memory_peak() >= Some(32 << 20));
+        assert!(memory_peak_of(std::process::id()) >= Some(32 << 20));
+        // The other way can't forget, so it says no less.
+        assert!(memory_peak_by_usage() >= Some(32 << 20));
         assert_eq!(std::hint::black_box(&block).len(), 32 << 20);
         assert!(Machine::look(Path::new("")).memory_available_bytes > Some(0));
     }
