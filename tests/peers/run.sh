@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Compares this project with PyTorch, transformers, the gguf package and jsonschema. See README.md.
+# Compares this project with PyTorch, transformers, and the packages gguf, jsonschema and spectral.
+# See README.md.
 #
 #   tests/peers/run.sh
 #
@@ -22,7 +23,7 @@ else
 fi
 
 python=$venv/bin/python
-if ! "$python" -c 'import gguf, jsonschema, torch, transformers' 2>/dev/null; then
+if ! "$python" -c 'import gguf, jsonschema, spectral, torch, transformers' 2>/dev/null; then
     python3 -m venv "$venv"
     "$python" -m pip install --quiet --requirement "$here/requirements.txt"
 fi
@@ -38,7 +39,7 @@ say() { printf '\n== %s\n' "$*"; }
 say "building"
 cd "$root"
 cargo build --quiet "${cargo_arguments[@]}" --workspace
-cargo build --quiet "${cargo_arguments[@]}" --package gpt --examples
+cargo build --quiet "${cargo_arguments[@]}" --package gpt --package spectral --examples
 target=${CARGO_TARGET_DIR:-$root/target}
 case " ${cargo_arguments[*]} " in *" --release "*) target+=/release ;; *) target+=/debug ;; esac
 host=$target/host
@@ -46,6 +47,9 @@ encode=$target/examples/encode
 
 say "the exported schema, by jsonschema and check-jsonschema"
 "$python" "$here/schema_check.py" "$host" "$root/configs"
+
+say "spectral libraries and image cubes, by the package spectral"
+"$python" "$here/envi_check.py" "$target/examples/read_spectra"
 
 say "logits and loss against PyTorch, and 200 steps of training"
 "$target/examples/trace" "$here/../../README.md" "$work/trace" 200
