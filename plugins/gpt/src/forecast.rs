@@ -15,8 +15,8 @@ use crate::engine::PASS_ROWS;
 /// Bytes of a number.
 const F32: usize = size_of::<f32>();
 
-/// What is no array: code, the tokenizer, buffers of the threads; as measured on small models.
-const OWN_BYTES: usize = 8 << 20;
+/// What is no array: code, the tokenizer, stacks of the threads; as measured on small models.
+const OWN_BYTES: usize = 4 << 20;
 
 /// What a phase's data takes and gives.
 pub struct Data<'a> {

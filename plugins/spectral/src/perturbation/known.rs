@@ -74,6 +74,7 @@ impl Observer {
     }
 
     /// As [`Observer::observe`], with the same draws, of spectra that are [known](Observer::know).
+    /// A band that moves over the end of the axis does not go missing here.
     ///
     /// # Errors
     /// As [`Observer::observe`].
@@ -113,7 +114,8 @@ mod tests {
 
     #[test]
     fn known_spectra_look_as_if_each_were_projected_anew() {
-        let lab = Grid::even(380.0, 2500.0, 2121).axis(AxisUnit::Nanometers).unwrap();
+        // Wider than the sensor: no band moves over the end.
+        let lab = Grid::even(360.0, 2520.0, 2161).axis(AxisUnit::Nanometers).unwrap();
         let nm = lab.to_nm();
         let wave = |length: f64| nm.iter().map(|nm| 0.5 + 0.3 * (nm / length).sin()).collect();
         let spectra: Vec<Vec<f64>> = vec![wave(60.0), wave(35.0)];
