@@ -9,13 +9,12 @@ to the step. Prints one line of JSON: the tokens per second of each timed part, 
 """
 
 import argparse
-import json
-import resource
-import time
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from timing import report
 
 SIZES = {
     # V, T, C, L, H, d_ff, B: the profile `dev`, and the sizes of a production run
@@ -128,15 +127,7 @@ def main():
         optimizer.step()
         return loss.item()
 
-    for _ in range(3):
-        step()
-    rates, begin = [], time.perf_counter()
-    while time.perf_counter() - begin < args.seconds or len(rates) < 3:
-        start = time.perf_counter()
-        loss = step()
-        rates.append(batch * context / (time.perf_counter() - start))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({"tokens_per_s": rates, "peak_mib": peak, "loss": loss}))
+    report(step, batch * context, "tokens", args.seconds)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,12 @@ loss, and the peak memory.
 """
 
 import argparse
-import json
-import resource
-import time
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from timing import report
 
 INPUTS, HIDDEN, CLASSES = 784, 512, 10
 SAMPLES, BATCH = 4096, 256
@@ -49,15 +48,7 @@ def main():
         optimizer.step()
         return loss.item()
 
-    for _ in range(3):
-        step()
-    rates, begin = [], time.perf_counter()
-    while time.perf_counter() - begin < args.seconds or len(rates) < 3:
-        start = time.perf_counter()
-        loss = step()
-        rates.append(BATCH / (time.perf_counter() - start))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({"samples_per_s": rates, "peak_mib": peak, "loss": loss}))
+    report(step, BATCH, "samples", args.seconds)
 
 
 if __name__ == "__main__":

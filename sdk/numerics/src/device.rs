@@ -52,11 +52,22 @@ pub fn device(context: &DeviceContext) -> Result<Device> {
         return Ok(device.clone());
     }
     let device = Device::new_cuda(ordinal as usize).map_err(|e| {
-        let error = crate::error(e).context(format!("opening device `cuda:{ordinal}`"));
-        error.help("`nvidia-smi` shows the GPUs and their driver; `--device cpu` does without")
+        let said = crate::error(e);
+        let message = format!("device `cuda:{ordinal}` can't be opened: {}", plain(&said.message));
+        Error::new("device::open", message)
+            .help("`nvidia-smi` shows the GPUs and their driver; `--device cpu` does without")
     })?;
     devices.insert(ordinal, device.clone());
     Ok(device)
+}
+
+/// What CUDA's driver said, `DriverError(CODE, "words")` where it comes from: its words and its code.
+fn plain(said: &str) -> String {
+    let inside = said.strip_prefix("DriverError(").and_then(|rest| rest.strip_suffix(')'));
+    match inside.and_then(|inside| inside.split_once(", ")) {
+        Some((code, words)) => format!("{} ({code})", words.trim_matches('"')),
+        None => said.to_owned(),
+    }
 }
 
 /// Floating-point operations per second of f32 matrix products on `device`, a multiplication and an
@@ -120,6 +131,13 @@ mod tests {
             assert_eq!(to_candle_dtype(dtype).size_in_bytes(), dtype.size_bytes());
         }
         assert!(from_candle_dtype(candle_core::DType::F8E4M3).is_err());
+    }
+
+    #[test]
+    fn the_drivers_words_come_without_those_of_the_code() {
+        let said = r#"DriverError(CUDA_ERROR_INVALID_DEVICE, "invalid device ordinal")"#;
+        assert_eq!(plain(said), "invalid device ordinal (CUDA_ERROR_INVALID_DEVICE)");
+        assert_eq!(plain("something else"), "something else");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Device, Tensor, Var};
 use sdk::{Error, Generator, Result, StateVisitor, Stateful, TensorHandle};
+use sdk_transformer::stack::offsets;
 
 use crate::device::from_candle_dtype;
 use crate::error;
@@ -171,12 +172,7 @@ impl Params {
 
     /// Where each parameter begins when all values lie one behind the other, and the end.
     pub(crate) fn offsets(&self) -> Vec<usize> {
-        let mut end = 0;
-        let ends = self.list.iter().map(|param| {
-            end += param.var.elem_count();
-            end
-        });
-        std::iter::once(0).chain(ends).collect()
+        offsets(self.list.iter().map(|param| param.var.elem_count()))
     }
 
     /// Copies of all parameters by name, for an artifact.

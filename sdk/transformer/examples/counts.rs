@@ -13,7 +13,7 @@ use sdk_transformer::language::{LanguageModel, LanguageWorker, Tokens};
 use sdk_transformer::mask::Mask;
 use sdk_transformer::product::{Mat, Precision, Products, To};
 use sdk_transformer::stack::{
-    Activation, GradientsMut, Norm, PackedWeights, Placement, StackConfig, Weights,
+    Activation, GradientsMut, Norm, PackedWeights, Placement, StackConfig, Weights, offsets,
 };
 use sdk_transformer::threads::Threads;
 
@@ -194,7 +194,7 @@ impl Step {
         let model = LanguageModel::new(&config, VOCAB, LENGTH);
         let shapes = model.layout().parameters.iter().map(|p| p.shape.iter().product());
         let sizes: Vec<usize> = std::iter::once(VOCAB * config.width).chain(shapes).collect();
-        let offsets: Vec<usize> = (0..=sizes.len()).map(|i| sizes[..i].iter().sum()).collect();
+        let offsets = offsets(sizes.iter().copied());
         let values = sizes.iter().map(|n| wave(*n, *n as f64).iter().map(|x| 0.1 * x).collect());
         Self {
             values: values.collect(),

@@ -43,8 +43,7 @@
 //! worker.input(&pass).fill(1.0);
 //! let mut d: Vec<f32> = worker.forward(weights, &pass).to_vec();
 //! assert_eq!(d.len(), 2 * 4 * 8);
-//! let offsets: Vec<usize> =
-//!     (0..=values.len()).map(|i| values[..i].iter().map(|v| v.len()).sum()).collect();
+//! let offsets = offsets(values.iter().map(|v| v.len()));
 //! let mut gradients = vec![0.0; offsets[values.len()]];
 //! let mut gradients = GradientsMut::new(&mut gradients, &offsets);
 //! worker.backward(weights, &pass, &mut d, &mut gradients);

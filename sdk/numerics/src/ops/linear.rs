@@ -175,7 +175,7 @@ impl CustomOp3 for Linear {
         let dy = dy.contiguous()?;
         let dy = View::of_f32(&dy)?;
         let dy = self.0.factor(dy.slice());
-        let db = sink::accumulate(b, |db| kernels::add_rows_to(db, &dy))?;
+        let db = sink::accumulate(b, |db| kernels::add_columns(db, &dy, db.len()))?;
         let (dx, dw) = self.backward(x, w, &dy)?;
         Ok((dx, dw, db))
     }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use sdk_transformer::kernels::add_assign;
 use sdk_transformer::product::{Precision, Products};
-use sdk_transformer::stack::{GradientsMut, PackedWeights, Pass, Stack, Weights, Worker};
+use sdk_transformer::stack::{GradientsMut, PackedWeights, Pass, Stack, Weights, Worker, offsets};
 use sdk_transformer::threads::{Items, Threads};
 
 use super::{Sequences, TransformerStack};
@@ -180,7 +180,7 @@ impl Fused {
 
     /// The way back: the gradient of the input in `d`, those of the parameters added to `to`.
     fn back(&self, kept: &mut Kept, d: &mut [f32], to: &mut GradientsMut<'_>) -> Result<()> {
-        let (ranges, offsets) = (self.ranges(), offsets(&self.parameters));
+        let (ranges, offsets) = (self.ranges(), self.offsets());
         let Kept { packed, parts } = kept;
         for part in parts.iter_mut().skip(1) {
             part.gradients.clear();
@@ -205,6 +205,11 @@ impl Fused {
             }
         }
         Ok(())
+    }
+
+    /// Where each parameter begins when all lie one behind the other, and the end.
+    fn offsets(&self) -> Vec<usize> {
+        offsets(self.parameters.iter().map(Tensor::elem_count))
     }
 
     fn with_values<R>(&self, run: impl FnOnce(&[&[f32]]) -> R) -> Result<R> {
@@ -259,7 +264,7 @@ impl CustomOp2 for Fused {
             sink::accumulate_all(&self.parameters, |to| self.backward(x, &mut d, to))?;
             None
         } else {
-            let offsets = offsets(&self.parameters);
+            let offsets = self.offsets();
             let mut flat = vec![0.0; parameters.elem_count()];
             self.backward(x, &mut d, &mut GradientsMut::new(&mut flat, &offsets))?;
             Some(Tensor::from_vec(flat, parameters.shape(), parameters.device())?)
@@ -267,13 +272,4 @@ impl CustomOp2 for Fused {
         let of_x = Tensor::from_vec(d, x.shape(), x.device())?;
         Ok((x.track_op().then_some(of_x), of_parameters))
     }
-}
-
-/// Where each parameter begins when all lie one behind the other, and the end.
-fn offsets(parameters: &[Tensor]) -> Vec<usize> {
-    let mut offsets = vec![0];
-    for parameter in parameters {
-        offsets.push(offsets[offsets.len() - 1] + parameter.elem_count());
-    }
-    offsets
 }

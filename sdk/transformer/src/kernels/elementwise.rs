@@ -12,6 +12,16 @@ pub(super) fn to_bf16(x: f32) -> f32 {
     f32::from_bits(bits & 0xffff_0000)
 }
 
+/// `sums` += what stands from `begin` on in rows `stride` apart.
+#[inline(always)]
+fn add_rows(sums: &mut [f32], rows: &[f32], stride: usize, begin: usize) {
+    for row in rows.chunks(stride) {
+        for (sum, x) in sums.iter_mut().zip(&row[begin..]) {
+            *sum += x;
+        }
+    }
+}
+
 multiversion! {
     /// to += from
     fn add_assign(to: &mut [f32], from: &[f32]) {
@@ -37,47 +47,17 @@ multiversion! {
         }
     }
 
-    /// Each row of `rows` += `bias`.
-    fn add_to_rows(rows: &mut [f32], bias: &[f32]) {
-        let n = bias.len();
-        for row in rows.chunks_exact_mut(n) {
-            for (x, b) in row.iter_mut().zip(bias) {
-                *x += b;
-            }
-        }
-    }
-
-    /// Each row of `to` += `bias`; the bias gradient the other way round.
-    fn add_rows_to(to: &mut [f32], rows: &[f32]) {
-        let n = to.len();
-        for row in rows.chunks_exact(n) {
-            for (to, x) in to.iter_mut().zip(row) {
-                *to += x;
-            }
-        }
-    }
-
-    /// to += the sum of rows `stride` apart, of which each begins with what `to` sums.
+    /// to += the sum of rows `stride` apart, of which each begins with what is to be summed: the
+    /// gradient of a bias.
     fn add_columns(to: &mut [f32], rows: &[f32], stride: usize) {
         // Some columns at a time, whose sums stay in registers.
         const AT_ONCE: usize = 64;
         for (part, to) in to.chunks_mut(AT_ONCE).enumerate() {
-            let begin = part * AT_ONCE;
-            let n = to.len();
             let mut sums = [0f32; AT_ONCE];
-            if n == AT_ONCE {
-                for row in rows.chunks(stride) {
-                    let row = &row[begin..begin + AT_ONCE];
-                    for (sum, x) in sums.iter_mut().zip(row) {
-                        *sum += x;
-                    }
-                }
-            } else {
-                for row in rows.chunks(stride) {
-                    for (sum, x) in sums.iter_mut().zip(&row[begin..begin + n]) {
-                        *sum += x;
-                    }
-                }
+            // A length that is known makes the difference: a part that is whole is vectorised.
+            match to.len() {
+                AT_ONCE => add_rows(&mut sums, rows, stride, part * AT_ONCE),
+                n => add_rows(&mut sums[..n], rows, stride, part * AT_ONCE),
             }
             for (to, sum) in to.iter_mut().zip(&sums) {
                 *to += sum;

@@ -12,6 +12,8 @@ use std::arch::x86_64::*;
 pub(super) const ROWS: usize = 12;
 /// Columns of a tile.
 pub(super) const COLUMNS: usize = 32;
+/// Lanes of a vector.
+pub(super) const LANES: usize = 16;
 
 /// Where a tile's left factor lies, in elements of 32 bits.
 #[derive(Clone, Copy)]
@@ -37,8 +39,8 @@ pub(super) struct Tile {
 
 /// The lanes below `n`.
 #[inline(always)]
-fn lanes(n: usize) -> __mmask16 {
-    if n >= 16 { 0xffff } else { (1u16 << n) - 1 }
+pub(super) fn lanes(n: usize) -> __mmask16 {
+    if n >= LANES { 0xffff } else { (1u16 << n) - 1 }
 }
 
 /// Walks the inner extent: at each element the right factor's two vectors, and each row's element.
@@ -81,6 +83,7 @@ macro_rules! walk {
         }
         let adds = !$tile.onto.is_null();
         if $tile.columns == COLUMNS && $tile.rows == ROWS {
+            // Stores with masks cost more, and most tiles are whole.
             for (i, [mut first, mut second]) in sums.into_iter().enumerate() {
                 let to = $tile.start.add(i * $tile.stride);
                 if adds {

@@ -16,7 +16,7 @@ use crate::buffer::Buffer;
 use crate::kernels::out;
 use crate::simd::{Level, level};
 
-pub use portable::{add_product, product};
+pub use portable::add_product;
 
 /// In which precision factors are multiplied; sums are always f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -195,17 +195,15 @@ impl Products {
         {
             use avx512::COLUMNS;
             let is_bf16 = self.is_bf16();
-            let room = pack::right_room(n, k, is_bf16);
-            to.values.at_least(room);
-            let (from, ld) = (&from, from.row_stride.max(from.column_stride));
+            to.values.at_least(pack::right_room(n, k, is_bf16));
             let (start, panels) = (from.values.as_ptr(), to.values.as_mut_ptr());
             // SAFETY: `from` holds the factor, `to` has the room, and `is_own` found the features.
             unsafe {
                 match (from.column_stride, from.row_stride, is_bf16) {
-                    (1, _, true) => pack::columns_bf16::<COLUMNS>(start, ld, k, n, panels),
-                    (1, _, false) => pack::columns_f32::<COLUMNS>(start, ld, k, n, panels),
-                    (_, 1, true) => pack::rows_bf16(start, ld, k, n, panels),
-                    (_, 1, false) => pack::rows_f32(start, ld, k, n, panels),
+                    (1, ld, true) => pack::columns_bf16::<COLUMNS>(start, ld, k, n, panels),
+                    (1, ld, false) => pack::columns_f32::<COLUMNS>(start, ld, k, n, panels),
+                    (ld, 1, true) => pack::rows_bf16(start, ld, k, n, panels),
+                    (ld, 1, false) => pack::rows_f32(start, ld, k, n, panels),
                     _ => panic!("a factor needs contiguous rows or columns"),
                 }
             }
@@ -313,7 +311,7 @@ impl Products {
                         };
                         let at = if block.is_packed { tile * inner } else { tile * block.row };
                         let left = Left { start: block.start.wrapping_add(at), ..block };
-                        // SAFETY: `check` and `pack` saw that all of them lie inside of their
+                        // SAFETY: `by_panels` and `pack` saw that all of them lie inside of their
                         // slices, and `is_own` found the features.
                         unsafe {
                             if is_bf16 {

@@ -7,16 +7,7 @@
 
 use std::arch::x86_64::*;
 
-use super::avx512::{COLUMNS, ROWS};
-
-/// Lanes of a vector.
-const LANES: usize = 16;
-
-/// The lanes below `n`.
-#[inline(always)]
-fn lanes(n: usize) -> __mmask16 {
-    if n >= LANES { 0xffff } else { (1u16 << n) - 1 }
-}
+use super::avx512::{COLUMNS, LANES, ROWS, lanes};
 
 /// Elements of the inner extent as tiles count them.
 pub(super) fn elements(inner: usize, is_bf16: bool) -> usize {

@@ -5,18 +5,10 @@ use std::mem::MaybeUninit;
 use super::Mat;
 use crate::kernels::{Out, out};
 
-/// `to` = `a` · `b`, with `to` m × n in rows `stride` apart and `k` the inner extent.
+/// `to` += `a` · `b`, with `to` m × n in rows `stride` apart and `k` the inner extent.
 ///
 /// # Panics
 /// When a matrix does not lie inside of its slice.
-pub fn product(size: (usize, usize, usize), a: Mat<'_>, b: Mat<'_>, to: &mut Out, stride: usize) {
-    run(size, a, b, to, stride, false);
-}
-
-/// `to` += `a` · `b`, as [`product`].
-///
-/// # Panics
-/// As [`product`].
 pub fn add_product(
     size: (usize, usize, usize),
     a: Mat<'_>,

@@ -79,8 +79,8 @@ impl Worker {
         match at.gate {
             None => linear_weight(at.up, &mut self.products, dy, x, gradients),
             Some(gate) => {
-                let both = ([at.up, gate], [dy, dy_gate]);
-                linear_weights(both.0, &mut self.products, both.1, x, gradients);
+                let (layers, products) = ([at.up, gate], &mut self.products);
+                linear_weights(layers, products, [dy, dy_gate], x, gradients);
             }
         }
         let mut to = match placement {

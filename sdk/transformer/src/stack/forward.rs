@@ -1,12 +1,12 @@
 //! The way up: layer by layer, each stage as the legend of the module has it.
 
 use super::buffers::{Saved, Worker};
-use super::layout::LayerAt;
+use super::layout::{LayerAt, LinearAt};
 use super::parts::{Noise, bias, linear, norm};
 use super::weights::Weights;
 use super::{Activation, Placement, StackConfig};
 use crate::kernels::{self, out};
-use crate::product::{Onto, To};
+use crate::product::{Onto, Products, To};
 
 /// What a pass is about.
 #[derive(Clone, Copy, Debug)]
@@ -162,9 +162,9 @@ impl Worker {
 /// `to` = x + dropout(y Wᵀ + bias).
 #[expect(clippy::too_many_arguments, reason = "the operands of one formula")]
 fn residual(
-    at: super::layout::LinearAt,
+    at: LinearAt,
     w: Weights<'_>,
-    products: &mut crate::product::Products,
+    products: &mut Products,
     y: &[f32],
     x: &[f32],
     noise: Noise<'_>,

@@ -37,7 +37,7 @@ pub use buffers::Worker;
 pub use forward::Pass;
 pub(crate) use layout::LinearAt;
 pub use layout::{Layout, Parameter, Role};
-pub use weights::{GradientsMut, PackedWeights, Weights};
+pub use weights::{GradientsMut, PackedWeights, Weights, offsets};
 
 /// A stack: what it is made of, its parameters, and its tables. Shared by all workers.
 #[derive(Debug)]

@@ -48,6 +48,21 @@ pub struct GradientsMut<'a> {
     offsets: &'a [usize],
 }
 
+/// Where each of some things of these lengths begins when they lie one behind the other, and where
+/// the last one ends.
+///
+/// ```
+/// assert_eq!(sdk_transformer::stack::offsets([2, 3]), [0, 2, 5]);
+/// ```
+pub fn offsets(lengths: impl IntoIterator<Item = usize>) -> Vec<usize> {
+    let mut end = 0;
+    let ends = lengths.into_iter().map(|length| {
+        end += length;
+        end
+    });
+    std::iter::once(0).chain(ends).collect()
+}
+
 impl<'a> GradientsMut<'a> {
     /// Parameter `i` at `offsets[i]..offsets[i + 1]` of `values`.
     pub fn new(values: &'a mut [f32], offsets: &'a [usize]) -> Self {

@@ -4,11 +4,12 @@ use sdk_transformer::product::{Precision, Products};
 use sdk_transformer::simd::{Level, limited};
 use sdk_transformer::stack::{
     Activation, GradientsMut, Layout, PackedWeights, Pass, Stack, StackConfig, Weights, Worker,
+    offsets,
 };
 use sdk_transformer::threads::Threads;
 
 use crate::plain::Plain;
-use crate::{by_parameter, encoder, gpt, offsets, parameters, wave};
+use crate::{by_parameter, encoder, gpt, parameters, wave};
 
 /// Output, gradient of the input and gradients of the parameters of Σ output · `wave`.
 fn run(
@@ -29,7 +30,7 @@ fn run(
     worker.input(&pass).copy_from_slice(&wave(n * t * config.width, 7.0));
     let output = worker.forward(w, &pass).to_vec();
     let mut d = weights(config, (n, t), lengths);
-    let offsets = offsets(&values);
+    let offsets = offsets(values.iter().map(|v| v.len()));
     let mut gradients = vec![0.0; offsets[values.len()]];
     worker.backward(w, &pass, &mut d, &mut GradientsMut::new(&mut gradients, &offsets));
     (output, d, by_parameter(&gradients, &offsets))

@@ -2,10 +2,10 @@
 
 use sdk_transformer::language::{IGNORE, LanguageModel, Tokens};
 use sdk_transformer::product::Precision;
-use sdk_transformer::stack::{GradientsMut, PackedWeights, StackConfig, Weights};
+use sdk_transformer::stack::{GradientsMut, PackedWeights, StackConfig, Weights, offsets};
 use sdk_transformer::threads::Threads;
 
-use crate::{by_parameter, gpt, offsets, parameters, wave};
+use crate::{by_parameter, gpt, parameters, wave};
 
 const V: usize = 23;
 
@@ -29,7 +29,7 @@ impl Setup {
         self.model.pack(&values, &mut packed, Precision::F32, &Threads::new(1));
         let w = Weights { values: &values, packed: &packed };
         let mut worker = self.model.worker(Precision::F32, false);
-        let offsets = offsets(&values);
+        let offsets = offsets(values.iter().map(|v| v.len()));
         let mut gradients = vec![0.0; offsets[values.len()]];
         let rows = group * tokens.length;
         let mut loss = 0.0;

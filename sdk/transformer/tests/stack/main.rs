@@ -25,11 +25,6 @@ fn parameters(config: &StackConfig) -> Vec<Vec<f32>> {
     values.collect()
 }
 
-/// Where each parameter's gradient begins when they lie one behind the other, and the end.
-fn offsets(values: &[&[f32]]) -> Vec<usize> {
-    (0..=values.len()).map(|i| values[..i].iter().map(|v| v.len()).sum()).collect()
-}
-
 /// The gradients of each parameter.
 fn by_parameter(gradients: &[f32], offsets: &[usize]) -> Vec<Vec<f32>> {
     offsets.windows(2).map(|range| gradients[range[0]..range[1]].to_vec()).collect()
