@@ -48,7 +48,7 @@ pub(super) fn existing(directory: &Path) -> PathBuf {
     if found.as_os_str().is_empty() { here.to_owned() } else { found.to_owned() }
 }
 
-/// The most memory that this process held at one time since [`forget_peak`].
+/// The most memory that this process held at one time since `forget_peak`.
 pub fn memory_peak() -> Option<u64> {
     status_bytes("VmHWM:").or_else(memory_peak_by_usage)
 }
