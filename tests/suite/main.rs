@@ -56,5 +56,8 @@ mod trained;
 /// The first-party trainers in the host: reproducible, resumable, in a pipeline.
 mod gpt;
 
+/// The same for the trainers on spectra.
+mod spectral;
+
 /// House rules, checked on the source.
 mod tidy;

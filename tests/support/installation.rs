@@ -33,7 +33,9 @@ impl Installation {
         ONCE.get_or_init(|| {
             let _building = lock();
             cargo_build(&[]);
-            let this = Self::copied("dynamic", &["pretrain", "sft"]);
+            let plugins = first_party();
+            let this =
+                Self::copied("dynamic", &plugins.iter().map(String::as_str).collect::<Vec<_>>());
             this.add_configs();
             this
         })
@@ -82,6 +84,20 @@ impl Installation {
             copy(&file, &configs.join(file.file_name().expect("an entry has a name")));
         }
     }
+}
+
+/// Names of the first-party plugins: the folders of `plugins/` that build a library to load.
+pub fn first_party() -> Vec<String> {
+    let entries = fs::read_dir(repository().join("plugins")).expect("there are plugins");
+    let is_plugin = |folder: &PathBuf| {
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+        manifest.contains("\"cdylib\"")
+    };
+    let folders = entries.flatten().map(|entry| entry.path()).filter(is_plugin);
+    let names = folders.filter_map(|folder| Some(folder.file_name()?.to_str()?.to_owned()));
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
 }
 
 /// The library of a plugin of `tests/plugins`, copied out of its build directory.

@@ -4,5 +4,7 @@
 //! as a library.
 
 // Without a use, the linker drops a crate and its registrations with it.
+use alignment as _;
+use mae as _;
 use pretrain as _;
 use sft as _;

@@ -60,7 +60,7 @@ impl Learner {
         let device = sdk_numerics::device(cx.device())?;
         let dtype = sdk_numerics::to_candle_dtype(cx.device().dtype);
         let how = Training {
-            compute: Compute::of(cx.device().amp_dtype)?,
+            compute: Compute::of_phase(cx.device())?,
             recomputes_blocks: training.activation_checkpointing,
         };
         let threads = cx.device().threads;
@@ -226,21 +226,9 @@ fn engine(
     dtype: DType,
     threads: usize,
 ) -> Option<Engine> {
-    let precision = match how.compute {
-        Compute::Own => Precision::F32,
-        Compute::Bf16 => Precision::Bf16,
-    };
-    if !device.is_cpu() || dtype != DType::F32 {
-        return None;
-    }
-    if !precision.is_native() {
-        log::warn!(
-            "this CPU has no products of bfloat16 (AVX-512 BF16): they are emulated, which is \
-             slower than float32"
-        );
-        return None;
-    }
-    Some(Engine::new(model, threads, precision, how.recomputes_blocks))
+    let precision = how.compute.precision();
+    let is_ours = device.is_cpu() && dtype == DType::F32 && precision.is_native();
+    is_ours.then(|| Engine::new(model, threads, precision, how.recomputes_blocks))
 }
 
 /// The yardstick of [`Learner::mfu`].

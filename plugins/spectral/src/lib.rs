@@ -64,6 +64,5 @@ pub use sensor::{
 };
 pub use synthetic::{SyntheticLab, noise_tokens};
 pub use tokenizer::{
-    AxisNorm, BandTokenizer, Bands, PooledKind, TokenizerConfig, Tokens, ValueNorm, ValueStats,
-    Widths,
+    AxisNorm, BandTokenizer, Bands, TokenizerConfig, Tokens, ValueNorm, ValueStats, Widths,
 };

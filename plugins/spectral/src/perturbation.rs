@@ -24,8 +24,8 @@ pub struct Perturbation {
     pub center_shift_std_nm: f64,
     /// Smallest and largest factor on the whole spectrum.
     pub gain: [f64; 2],
-    /// Largest slope: values change by up to this part, one way at the first band and the other way
-    /// at the last.
+    /// Largest slope: from the first band to the last, values change by up to this part, half of it
+    /// one way at the one end and half of it the other way at the other.
     #[schemars(range(min = 0.0))]
     pub slope_max: f64,
     /// Largest amount that is added to every value, or taken from it.
@@ -58,7 +58,7 @@ impl Perturbation {
         Self { noise: Noise::relative(0.01), ..Self::default() }
     }
 
-    /// As in the field: other light (factor 0.5 to 1.5, slope ±0.2, offset ±0.05), up to 20 % of
+    /// As in the field: other light (factor 0.5 to 1.5, slope ±0.2 from end to end, offset ±0.05), up to 20 % of
     /// another material, centres off by 2 nm, 5 % noise, and the water bands of the air missing.
     pub fn field() -> Self {
         Self {
@@ -163,7 +163,7 @@ pub struct Observer {
     config: ProjectionConfig,
     perturbation: Perturbation,
     projection: Projection,
-    /// Where each band lies between the first and the last: −1 to 1.
+    /// Where each band lies between the first and the last: −½ to ½.
     places: Vec<f64>,
     is_seen: Vec<bool>,
 }
@@ -286,10 +286,10 @@ fn plus_or_minus(size: f64, generator: &mut Generator) -> f64 {
     if size == 0.0 { 0.0 } else { size * (2.0 * generator.uniform() - 1.0) }
 }
 
-/// Where each centre lies between the first and the last: −1 to 1; a single one at 0.
+/// Where each centre lies between the first and the last: −½ to ½; a single one at 0.
 fn places(centers_nm: &[f64]) -> Vec<f64> {
     let (first, last) = (centers_nm[0], centers_nm[centers_nm.len() - 1]);
-    let place = |nm: &f64| 2.0 * (nm - first) / (last - first) - 1.0;
+    let place = |nm: &f64| (nm - first) / (last - first) - 0.5;
     if last > first { centers_nm.iter().map(place).collect() } else { vec![0.0] }
 }
 

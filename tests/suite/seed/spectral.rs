@@ -1,8 +1,8 @@
-//! The YAML of the spectral system, with a plugin that has its sections and trains nothing real.
+//! The YAML of the spectral system runs unchanged on the trainers that replace it.
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};
-use tests::{Output, Project, read_json};
+use tests::{Installation, Output, Project, read_json};
 
 const ALIGNMENT: &str = "\
 global:
@@ -113,7 +113,7 @@ bands:
 
 /// A project with a file of that system as `run.yaml`.
 fn project(text: &str) -> Project {
-    let project = Project::new().plugins(&["spectra"]).file("run.yaml", text);
+    let project = Project::with(Installation::dynamic()).file("run.yaml", text);
     project.file("configs/phase2/banddepth.yaml", BANDS)
 }
 
@@ -139,10 +139,20 @@ fn shared(settings: &Value) -> Value {
     keys.iter().map(|key| ((*key).to_owned(), settings["global"][key].clone())).collect()
 }
 
+/// What `settings` has at the keys of `wanted`.
+fn common(settings: &Value, wanted: &Value) -> Value {
+    match wanted {
+        Value::Object(map) => {
+            map.iter().map(|(key, own)| (key.clone(), common(&settings[key], own))).collect()
+        }
+        _ => settings.clone(),
+    }
+}
+
 #[test]
-fn alignment_has_its_values_and_its_origins() {
+fn alignment_has_its_values() {
     let project = project(ALIGNMENT);
-    let output = resolve(&project, "toy-alignment", &[]);
+    let output = resolve(&project, "alignment", &[]);
     let settings = output.json();
     assert_eq!(
         shared(&settings),
@@ -151,55 +161,53 @@ fn alignment_has_its_values_and_its_origins() {
             "deterministic": false,
         })
     );
-    assert_eq!(
-        settings["toy-alignment"],
-        json!({
-            "trainer": {
-                "batch_size": 8, "max_steps": 10, "log_every": 2, "eval_every": 5,
-                "grad_clip_norm": 1.0,
-            },
-            "data": {
-                "sensor": "emit", "lab_grid_nm": {"start": 380.0, "stop": 2500.0, "num": 256},
-                "lab_fwhm_nm": 5.0, "lab_noise_std": 0.01, "synthetic_peaks": 3,
-                "sensor_noise_rel": 0.01,
-            },
-            "optimizer": {"lr": 0.001, "weight_decay": 0.0, "betas": [0.9, 0.99]},
-            "loss": {"tau_init": 0.07, "learnable_tau": true, "gather_ddp": false},
-            "model": {"embed_dim": 64, "depth": 2, "heads": 4, "cycle_weight": 0.5},
-            "cycle": {
-                "enabled": true, "hidden_dim": 64, "num_layers": 2,
-                "l2_weight": 1.0, "sam_weight": 1.0,
-                "sensor_context_dim": 0, "lab_context_dim": 0, "use_brightness_temperature": false,
-                "cycle_raw": true, "cycle_continuum": false, "slope_reg": false,
-                "continuum_weight": 1.0, "slope_weight": 1.0, "continuum_window_nm": null,
-            },
-            "banddepth": {
-                "enabled": true, "weight": 0.1, "config": "configs/phase2/banddepth.yaml",
-                "hidden_dim": 64, "loss": "l1",
-            },
-            "tokenizer": {
-                "axis_unit": "nm", "value_norm": "robust", "axis_norm": "zscore",
-                "n_fourier_frequencies": 8, "include_width": true,
-            },
-        })
-    );
+    // All that the file says, but what the host or nobody reads any more.
+    let expected = json!({
+        "trainer": {
+            "batch_size": 8, "max_steps": 10, "log_every": 2, "eval_every": 5,
+            "grad_clip_norm": 1.0,
+        },
+        "data": {
+            "sensor": "emit", "lab_grid_nm": {"start": 380.0, "stop": 2500.0, "num": 256},
+            "lab_fwhm_nm": 5.0, "lab_noise_std": 0.01, "synthetic_peaks": 3,
+            "sensor_noise_rel": 0.01,
+        },
+        "optimizer": {"lr": 0.001, "weight_decay": 0.0, "betas": [0.9, 0.99]},
+        "loss": {"tau_init": 0.07, "learnable_tau": true},
+        "model": {"embed_dim": 64, "depth": 2, "heads": 4, "cycle_weight": 0.5},
+        "cycle": {
+            "enabled": true, "hidden_dim": 64, "num_layers": 2, "l2_weight": 1.0, "sam_weight": 1.0,
+            "cycle_raw": true, "cycle_continuum": false, "slope_reg": false,
+            "continuum_weight": 1.0, "slope_weight": 1.0,
+        },
+        "banddepth": {
+            "enabled": true, "weight": 0.1, "config": "configs/phase2/banddepth.yaml",
+            "hidden_dim": 64, "loss": "l1",
+        },
+        "tokenizer": {
+            "axis_unit": "nm", "value_norm": "robust", "lambda_norm": "zscore",
+            "n_frequencies": 8, "frequency_base": 1.0,
+        },
+    });
+    assert_eq!(common(&settings["alignment"], &expected), expected);
     assert_snapshot!(output.stderr.trim_end(), @"
     warning: `trainer.amp_dtype` in `run.yaml:15` has no effect: `trainer.use_amp` is false in `run.yaml:14`
     warning: `global.amp_dtype` in `run.yaml:5` has no effect: `trainer.use_amp` is false in `run.yaml:14`
-    warning: `tokenizer.lambda_norm` in `run.yaml:69` is now `tokenizer.axis_norm`
-    warning: `tokenizer.n_frequencies` in `run.yaml:70` is now `tokenizer.n_fourier_frequencies`
-    warning: `tokenizer.frequency_base` in `run.yaml:71` is not a setting any more: nothing ever read it
-    warning: `tokenizer.default_fwhm_nm` in `run.yaml:72` is not a setting any more: nothing ever read it
-    warning: `tokenizer.pooled_kind` in `run.yaml:73` is not a setting any more: nothing ever read it; `host config migrate run.yaml --phase toy-alignment --write` rewrites the file
+    warning: `loss.gather_ddp` in `run.yaml:36` is not a setting any more: one process sees the whole batch
+    warning: `cycle.sensor_context_dim` in `run.yaml:50` is not a setting any more: a head's input is the embedding; no context was ever handed to one
+    warning: `cycle.lab_context_dim` in `run.yaml:51` is not a setting any more: a head's input is the embedding; no context was ever handed to one
+    warning: `cycle.use_brightness_temperature` in `run.yaml:52` is not a setting any more: it only chose a name and converted nothing
+    warning: `tokenizer.default_fwhm_nm` in `run.yaml:72` is not a setting any more: widths are the sensor's or follow from the bands
+    warning: `tokenizer.pooled_kind` in `run.yaml:73` is not a setting any more: a tower pools by the mean of its tokens; `host config migrate run.yaml --phase alignment --write` rewrites the file
     ");
 }
 
 #[test]
 fn alignment_runs_and_keeps_where_its_values_came_from() {
     let project = project(ALIGNMENT);
-    let args = ["run", "--config", "run.yaml", "--phase", "toy-alignment", "--seed", "7"];
+    let args = ["run", "--config", "run.yaml", "--phase", "alignment", "--seed", "7"];
     let output = project.host(args).expect(0);
-    assert!(output.stdout.contains("toy-alignment  10 steps"), "{output}");
+    assert!(output.stdout.contains("alignment  10 steps"), "{output}");
     let origins = read_json(&project.last_run().join("resolved_settings.json"))["origins"].clone();
     let of = |section: &str, key: &str| origins[section][key].as_str().unwrap_or("").to_owned();
     let found = [
@@ -207,9 +215,9 @@ fn alignment_runs_and_keeps_where_its_values_came_from() {
         of("global", "device"),
         of("global", "amp_dtype"),
         of("global", "threads"),
-        of("toy-alignment", "optimizer.betas"),
-        of("toy-alignment", "tokenizer.axis_norm"),
-        of("toy-alignment", "tokenizer.include_width"),
+        of("alignment", "optimizer.betas"),
+        of("alignment", "tokenizer.lambda_norm"),
+        of("alignment", "tokenizer.include_width"),
     ];
     assert_eq!(
         found,
@@ -219,15 +227,16 @@ fn alignment_runs_and_keeps_where_its_values_came_from() {
             "file run.yaml:14, as `trainer.use_amp`",
             "default of the host",
             "file run.yaml:31",
-            "file run.yaml:69, as `tokenizer.lambda_norm`",
-            "default of plugin spectra",
+            "file run.yaml:69",
+            "default of plugin alignment",
         ]
     );
 }
 
 #[test]
 fn a_masked_autoencoder_has_its_values() {
-    let settings = resolve(&project(MAE), "toy-mae", &[]).json();
+    let output = resolve(&project(MAE), "mae", &[]);
+    let settings = output.json();
     assert_eq!(
         shared(&settings),
         json!({
@@ -235,24 +244,44 @@ fn a_masked_autoencoder_has_its_values() {
             "deterministic": false,
         })
     );
-    let train = json!({
-        "mode": "mae", "batch_size": 64, "lr": 0.0003, "max_steps": 1000, "log_every": 50,
-        "eval_every": 200, "save_every": 200, "mask_path": "checkpoints/mask.json",
-        "embed_dim": 256, "n_heads": 8, "depth": 6, "basis_K": 128,
-        "spatial_mask_ratio": 0.75, "spectral_mask_ratio": 0.5,
-        "no_spatial_mask": false, "no_posenc": false, "banddepth_cfg": null,
-        "banddepth_weight": 0.0, "banddepth_loss": "l1", "banddepth_hidden": null,
+    let expected = json!({
+        "training": {
+            "batch_size": 64, "lr": 0.0003, "max_steps": 1000, "log_every": 50, "eval_every": 200,
+            "save_every": 200,
+        },
+        "encoder": {"embed_dim": 256, "heads": 8, "depth": 6},
+        "masking": {"spatial_ratio": null, "spectral_ratio": 0.5},
+        "data": {"kind": "noise"},
     });
-    assert_eq!(settings["toy-mae"], json!({"train": train}));
+    assert_eq!(common(&settings["mae"], &expected), expected);
+    assert_snapshot!(output.stderr.trim_end(), @"
+    warning: `train` in `run.yaml:8` is now `training`
+    warning: `train.mask_path` in `run.yaml:9` is not a setting any more: the first mask is the artifact `mask` of the phase
+    warning: `train.mode` in `run.yaml:10` is not a setting any more: this trainer is the masked autoencoder
+    warning: `train.embed_dim` in `run.yaml:17` is now `encoder.embed_dim`
+    warning: `train.n_heads` in `run.yaml:18` is now `encoder.heads`
+    warning: `run.yaml` has 2 more keys of an earlier version; `host config migrate run.yaml --phase mae` shows all
+    ");
+}
 
-    // The file of the toy loop has the one block, in the same shape.
-    let (_, block) = MAE.split_once("train:\n").unwrap();
-    let block = block.replace("mode: mae", "mode: align").replace("mask_path", "# mask_path");
-    let other = resolve(&project(&format!("train:\n{block}")), "toy-mae", &[]);
-    let mut expected = train.clone();
-    expected["mode"] = json!("align");
-    assert_eq!(other.json()["toy-mae"], json!({"train": expected}));
-    assert_eq!(other.stderr, "");
+/// It runs as it is, but for its size: a step of 64 samples of 256 pixels takes its time.
+#[test]
+fn a_masked_autoencoder_runs() {
+    let small = ["--max-steps", "2", "mae.encoder.embed_dim=16", "mae.training.batch_size=2"];
+    let run = ["run", "--config", "run.yaml", "--phase", "mae"];
+    let output = project(MAE).host([&run[..], &small[..]].concat()).expect(0);
+    assert!(output.stdout.contains("mae  2 steps"), "{output}");
+}
+
+/// What asked for something else is told, not dropped.
+#[test]
+fn switches_that_are_settings_elsewhere_now_say_where() {
+    let text =
+        "train: {no_posenc: true, no_spatial_mask: true, mode: joint, banddepth_weight: 0.1}\n";
+    let mut found = refused(text, "mae");
+    found.sort();
+    let names = ["banddepth_weight", "mode", "no_posenc", "no_spatial_mask"];
+    assert_eq!(found, names.map(|name| format!("mae.train.{name}")));
 }
 
 /// One rule for both trainers: flag, override, environment, `global`, the trainer's own key, default.
@@ -262,7 +291,7 @@ fn global_counts_before_a_trainers_own_key_for_every_trainer() {
         let output = resolve(&project(text), phase, more);
         (output.json()["global"]["seed"].as_u64().unwrap(), output.stderr.trim_end().to_owned())
     };
-    for (phase, block) in [("toy-mae", "train"), ("toy-alignment", "trainer")] {
+    for (phase, block) in [("mae", "training"), ("alignment", "trainer")] {
         let own = format!("{block}: {{seed: 9}}\n");
         let both = format!("global: {{seed: 1}}\n{own}");
         assert_eq!(seed("{}\n", phase, &[]), (42, String::new()));
@@ -294,10 +323,10 @@ fn global_counts_before_a_trainers_own_key_for_every_trainer() {
 #[test]
 fn a_quoted_false_is_refused() {
     for text in ["global: {deterministic: \"false\"}\n", "trainer: {deterministic: \"false\"}\n"] {
-        assert_eq!(refused(text, "toy-alignment"), ["global.deterministic"]);
+        assert_eq!(refused(text, "alignment"), ["global.deterministic"]);
     }
     let text = "trainer: {deterministic: \"false\", use_amp: \"no\"}\n";
-    assert_snapshot!(config(&project(text), &["validate"], "toy-alignment", &[]), @r#"
+    assert_snapshot!(config(&project(text), &["validate"], "alignment", &[]), @r#"
     exit: 2
     ----- stderr
     error: expected true or false, found string `no`
@@ -324,7 +353,7 @@ fn a_quoted_false_is_refused() {
 fn the_switch_and_the_type_of_mixed_precision_come_to_one_setting() {
     let amp = |global: &str, trainer: &str, more: &[&str]| {
         let text = format!("global: {{{global}}}\ntrainer: {{{trainer}}}\n");
-        let output = resolve(&project(&text), "toy-alignment", more);
+        let output = resolve(&project(&text), "alignment", more);
         let warnings = output.stderr.lines().count();
         (output.json()["global"]["amp_dtype"].as_str().map(str::to_owned), warnings)
     };
@@ -342,7 +371,7 @@ fn the_switch_and_the_type_of_mixed_precision_come_to_one_setting() {
     // A type that the plugin can't compute in: an old wish is left out.
     assert_eq!(amp("", "use_amp: true, amp_dtype: fp16", &[]), (None, 2));
     assert_eq!(
-        refused("global: {amp_dtype: fp16}\ntrainer: {use_amp: true}\n", "toy-alignment"),
+        refused("global: {amp_dtype: fp16}\ntrainer: {use_amp: true}\n", "alignment"),
         ["global.amp_dtype"]
     );
 }
@@ -357,15 +386,15 @@ fn an_unknown_key_is_refused_in_every_section() {
         text = text.replace(&format!("\n{section}:\n"), &format!("\n{section}:\n  spectrl: 1\n"));
     }
     let text = text.replace("    start:", "    spectrl: 1\n    start:");
-    let mut found = refused(&text, "toy-alignment");
+    let mut found = refused(&text, "alignment");
     let mut expected: Vec<String> =
-        sections.iter().map(|section| format!("toy-alignment.{section}.spectrl")).collect();
-    expected.push("toy-alignment.data.lab_grid_nm.spectrl".to_owned());
+        sections.iter().map(|section| format!("alignment.{section}.spectrl")).collect();
+    expected.push("alignment.data.lab_grid_nm.spectrl".to_owned());
     found.sort();
     expected.sort();
     assert_eq!(found, expected);
     let text = MAE.replace("seed: 42", "sede: 42").replace("n_heads", "n_head") + "trian: {}\n";
-    assert_snapshot!(config(&project(&text), &["validate"], "toy-mae", &[]), @"
+    assert_snapshot!(config(&project(&text), &["validate"], "mae", &[]), @"
     exit: 2
     ----- stderr
     error: unknown key `sede` in `global`
@@ -376,21 +405,21 @@ fn an_unknown_key_is_refused_in_every_section() {
       = key: global.sede
     help: did you mean `seed`?
 
-    error: unknown key `n_head` in `toy-mae.train`
+    error: unknown key `n_head` in `mae.training`
       --> run.yaml:18:3
        |
     18 |   n_head: 8
        |   ^^^^^^
-       = key: toy-mae.train.n_head
-    help: did you mean `n_heads`?
+       = key: mae.training.n_head
+    help: known keys: `batch_size`, `max_steps`, `lr`, `min_lr`, `warmup_steps`, `weight_decay`, `betas`, `grad_clip`, `log_every`, `eval_every`, `save_every`, `eval_samples`
 
-    error: unknown key `trian` in `toy-mae`
+    error: unknown key `trian` in `mae`
       --> run.yaml:21:1
        |
     21 | trian: {}
        | ^^^^^
-       = key: toy-mae.trian
-    help: did you mean `train`?
+       = key: mae.trian
+    help: known keys: `encoder`, `decoder`, `masking`, `objective`, `training`, `data`, `tokenizer`
 
     error: 3 configuration errors; nothing was started
     ");
@@ -400,40 +429,40 @@ fn an_unknown_key_is_refused_in_every_section() {
 fn keys_in_the_wrong_place_are_told_where_they_belong() {
     let text =
         "batch_size: 8\ntrain:\n  train: {lr: 0.1}\n  device: cpu\n  threads: 2\nembed_dim: 8\n";
-    assert_snapshot!(config(&project(text), &["validate"], "toy-mae", &[]), @"
+    assert_snapshot!(config(&project(text), &["validate"], "mae", &[]), @"
     exit: 2
     ----- stderr
-    error: unknown key `batch_size` in `toy-mae`
+    error: unknown key `batch_size` in `mae`
      --> run.yaml:1:1
       |
     1 | batch_size: 8
       | ^^^^^^^^^^
-      = key: toy-mae.batch_size
-    help: `batch_size` belongs under `toy-mae.train`
+      = key: mae.batch_size
+    help: `batch_size` belongs under `mae.training`
 
-    error: unknown key `train` in `toy-mae.train`
+    error: unknown key `train` in `mae.training`
      --> run.yaml:3:3
       |
     3 |   train: {lr: 0.1}
       |   ^^^^^
-      = key: toy-mae.train.train
-    help: `train` belongs under `toy-mae`
+      = key: mae.training.train
+    help: known keys: `batch_size`, `max_steps`, `lr`, `min_lr`, `warmup_steps`, `weight_decay`, `betas`, `grad_clip`, `log_every`, `eval_every`, `save_every`, `eval_samples`
 
-    error: unknown key `threads` in `toy-mae.train`
+    error: unknown key `threads` in `mae.training`
      --> run.yaml:5:3
       |
     5 |   threads: 2
       |   ^^^^^^^
-      = key: toy-mae.train.threads
+      = key: mae.training.threads
     help: `threads` belongs under `global`
 
-    error: unknown key `embed_dim` in `toy-mae`
+    error: unknown key `embed_dim` in `mae`
      --> run.yaml:6:1
       |
     6 | embed_dim: 8
       | ^^^^^^^^^
-      = key: toy-mae.embed_dim
-    help: `embed_dim` belongs under `toy-mae.train`
+      = key: mae.embed_dim
+    help: `embed_dim` belongs under `mae.encoder`
 
     error: 4 configuration errors; nothing was started
     ");
@@ -443,32 +472,35 @@ fn keys_in_the_wrong_place_are_told_where_they_belong() {
 fn settings_that_do_not_go_together_point_at_a_field() {
     let text = ALIGNMENT
         .replace("heads: 4", "heads: 5")
+        .replace("start: 380.0", "start: 20.0")
         .replace("stop: 2500.0", "stop: 80.0")
         .replace("config: configs/phase2/banddepth.yaml", "config: banddepth.yaml");
-    assert_snapshot!(config(&project(&text), &["validate"], "toy-alignment", &[]), @"
+    assert_snapshot!(config(&project(&text), &["validate"], "alignment", &[]), @"
     exit: 2
     ----- stderr
-    error: `embed_dim` must be a multiple of `heads`: 64 is not one of 5
-      --> run.yaml:41:10
-       |
-    41 |   heads: 5
-       |          ^
-       = key: toy-alignment.model.heads
-
-    error: `lab_grid_nm` must rise, over two wavelengths or more
+    error: sensor `emit` sees nothing of the spectra: its bands lie from 364 to 2510 nm, the spectra from 20 to 80 nm
       --> run.yaml:19:3
        |
     19 |   lab_grid_nm:
        |   ^^^^^^^^^^^
-       = key: toy-alignment.data.lab_grid_nm
+       = key: alignment.data.lab_grid_nm
+    help: take a sensor of the spectra's range, or spectra of the sensor's
 
-    error: there is no file `banddepth.yaml`
+    error: 5 heads can't share a width of 64 evenly
+      --> run.yaml:41:10
+       |
+    41 |   heads: 5
+       |          ^
+       = key: alignment.model.heads
+    help: take a divisor of `embed_dim`
+
+    error: can't read the absorption bands `banddepth.yaml`: No such file or directory (os error 2)
       --> run.yaml:62:11
        |
     62 |   config: banddepth.yaml
        |           ^^^^^^^^^^^^^^
-       = key: toy-alignment.banddepth.config
-    help: name the file from the working directory, or say `enabled: false`
+       = key: alignment.banddepth.config
+    help: name a file with `bands`, as a path from the working directory
 
     error: 3 configuration errors; nothing was started
     ");

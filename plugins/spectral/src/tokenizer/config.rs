@@ -30,16 +30,6 @@ pub enum AxisNorm {
     Minmax,
 }
 
-/// What stands for a whole spectrum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PooledKind {
-    /// The mean of the tokens of valid bands.
-    Mean,
-    /// The largest value of each feature among valid bands.
-    Max,
-}
-
 /// How a spectrum becomes tokens, one for each band.
 ///
 /// A band's features are, in this order: value, position, sines and cosines of the position, and, as
@@ -61,9 +51,6 @@ pub struct TokenizerConfig {
     pub frequency_base: f64,
     /// Whether the bands' widths are features. Bands that are all equally wide have 0 there.
     pub include_width: bool,
-    /// Width of a band where neither the spectrum, nor its sensor, nor neighbours give one.
-    #[schemars(extend("exclusiveMinimum" = 0, "x-unit" = "nm"))]
-    pub default_fwhm_nm: f64,
     /// Whether the shapes of the responses are features; it needs spectra whose sensor is known.
     pub include_srf_embed: bool,
     /// Number of features that tell of a response.
@@ -79,8 +66,6 @@ pub struct TokenizerConfig {
     /// Seed of that matrix, and of those of responses and provenance: part of the tokenizer, and not
     /// the run's.
     pub projection_seed: u64,
-    /// What stands for a whole spectrum.
-    pub pooled_kind: PooledKind,
     /// Smallest deviation or distance that is divided by.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub epsilon: f64,
@@ -95,13 +80,11 @@ impl Default for TokenizerConfig {
             n_frequencies: 6,
             frequency_base: 1.0,
             include_width: true,
-            default_fwhm_nm: 7.0,
             include_srf_embed: false,
             srf_embed_dim: 8,
             include_srf_provenance: false,
             token_dim: 0,
             projection_seed: 7,
-            pooled_kind: PooledKind::Mean,
             epsilon: 1e-6,
         }
     }
@@ -141,11 +124,7 @@ impl TokenizerConfig {
 
     /// Every fault, with its path inside of this section.
     pub fn check(&self) -> Vec<Error> {
-        let positive = [
-            ("frequency_base", self.frequency_base),
-            ("default_fwhm_nm", self.default_fwhm_nm),
-            ("epsilon", self.epsilon),
-        ];
+        let positive = [("frequency_base", self.frequency_base), ("epsilon", self.epsilon)];
         let wrong = positive.into_iter().filter(|(_, value)| !(*value > 0.0 && value.is_finite()));
         let mut faults: Vec<Error> = wrong
             .map(|(key, value)| {

@@ -13,7 +13,7 @@ mod widths;
 
 use sdk::{Error, Result};
 
-pub use config::{AxisNorm, PooledKind, TokenizerConfig, ValueNorm};
+pub use config::{AxisNorm, TokenizerConfig, ValueNorm};
 pub use values::ValueStats;
 pub use widths::Widths;
 
@@ -64,8 +64,6 @@ pub struct Tokens {
     pub values: Vec<f32>,
     /// Width of a token, D.
     pub width: usize,
-    /// What stands for the whole spectrum; zeros where no band is valid. Shape `(D)`.
-    pub pooled: Vec<f32>,
     /// Whether each band has a value. Shape `(C)`.
     pub is_valid: Vec<bool>,
     /// Whether widths were guessed from the distances of bands.
@@ -81,6 +79,17 @@ impl Tokens {
     /// The token of a band.
     pub fn token(&self, band_idx: usize) -> &[f32] {
         &self.values[band_idx * self.width..][..self.width]
+    }
+
+    /// The mean of the tokens of valid bands; zeros where none is. Shape `(D)`.
+    pub fn pooled(&self) -> Vec<f32> {
+        let rows = self.values.chunks_exact(self.width).zip(&self.is_valid);
+        let mut sums = vec![0.0; self.width];
+        for (row, _) in rows.filter(|(_, is_valid)| **is_valid) {
+            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
+        }
+        let n_valid = self.is_valid.iter().filter(|is_valid| **is_valid).count();
+        sums.into_iter().map(|sum| (sum / n_valid.max(1) as f64) as f32).collect()
     }
 }
 
@@ -160,7 +169,7 @@ impl BandTokenizer {
         sensor: Option<&Sensor>,
     ) -> Result<Columns> {
         let config = &self.config;
-        let widths = widths::widths(config, (positions, unit), given, sensor)?;
+        let widths = widths::widths((positions, unit), given, sensor)?;
         let places = places(config, positions, unit);
         let mut features = vec![places.clone()];
         let turn = std::f64::consts::PI * config.frequency_base;
@@ -249,9 +258,8 @@ impl Bands {
             tokens.extend(token.map(|(base, per_value)| (base + scaled * per_value) as f32));
         }
         let is_valid: Vec<bool> = values.iter().map(|value| value.is_finite()).collect();
-        let pooled = self.pooled(&tokens, &is_valid);
         let used_default_width = self.used_default_width;
-        Ok(Tokens { values: tokens, width, pooled, is_valid, used_default_width })
+        Ok(Tokens { values: tokens, width, is_valid, used_default_width })
     }
 
     /// What is taken from each value of this spectrum and what the rest is divided by, before it
@@ -261,23 +269,6 @@ impl Bands {
     /// When values need statistics that are not there.
     pub fn scale(&self, values: &[f64]) -> Result<(f64, f64)> {
         Scale::of(&self.config, self.stats, values).map(Scale::parts)
-    }
-
-    fn pooled(&self, tokens: &[f32], is_valid: &[bool]) -> Vec<f32> {
-        let valid = || {
-            let rows = tokens.chunks_exact(self.width()).zip(is_valid);
-            rows.filter(|(_, is_valid)| **is_valid).map(|(row, _)| row)
-        };
-        let count = valid().count();
-        if count == 0 {
-            return vec![0.0; self.width()];
-        }
-        let column = |idx: usize| valid().map(move |row| f64::from(row[idx]));
-        let pool = |idx: usize| match self.config.pooled_kind {
-            PooledKind::Mean => column(idx).sum::<f64>() / count as f64,
-            PooledKind::Max => column(idx).fold(f64::NEG_INFINITY, f64::max),
-        };
-        (0..self.width()).map(|idx| pool(idx) as f32).collect()
     }
 }
 

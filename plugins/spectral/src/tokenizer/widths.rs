@@ -2,7 +2,6 @@
 
 use sdk::{Error, Result};
 
-use super::TokenizerConfig;
 use crate::{AxisUnit, Sensor};
 
 /// Widths that are known of a spectrum's bands, in the unit of its axis.
@@ -23,7 +22,6 @@ pub(super) struct KnownWidths {
 /// The widths of the bands at `positions`: those given; else those of the sensor's bands, where it
 /// has a band at each position; else the distance of the neighbours.
 pub(super) fn widths(
-    config: &TokenizerConfig,
     (positions, unit): (&[f64], AxisUnit),
     given: Option<Widths<'_>>,
     sensor: Option<&Sensor>,
@@ -43,7 +41,7 @@ pub(super) fn widths(
             None => (spacings(&centers_nm), true),
         },
     };
-    Ok(KnownWidths { nm: filled(nm, config.default_fwhm_nm), is_default })
+    Ok(KnownWidths { nm: filled(nm), is_default })
 }
 
 fn misaligned(n_widths: usize, n_bands: usize) -> Error {
@@ -73,12 +71,15 @@ fn spacings(centers_nm: &[f64]) -> Vec<f64> {
     (0..=last).map(spacing).collect()
 }
 
-/// Widths that are not above 0 replaced by the mean of the others, or by `default_nm` when there are
+/// Width of a single band of which nothing is known.
+const SINGLE_NM: f64 = 7.0;
+
+/// Widths that are not above 0 replaced by the mean of the others, or by [`SINGLE_NM`] when there are
 /// none.
-fn filled(nm: Vec<f64>, default_nm: f64) -> Vec<f64> {
+fn filled(nm: Vec<f64>) -> Vec<f64> {
     let is_width = |width: &f64| width.is_finite() && *width > 0.0;
     let known: Vec<f64> = nm.iter().copied().filter(is_width).collect();
     let mean =
-        if known.is_empty() { default_nm } else { known.iter().sum::<f64>() / known.len() as f64 };
+        if known.is_empty() { SINGLE_NM } else { known.iter().sum::<f64>() / known.len() as f64 };
     nm.into_iter().map(|width| if is_width(&width) { width } else { mean }).collect()
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use candle_core::{DType, Result, Tensor};
 use sdk::Error;
+use sdk_transformer::product::Precision;
 
 use super::{fill, kernels};
 
@@ -37,6 +38,30 @@ impl Compute {
                 let message = format!("mixed precision can't compute in `{other}`");
                 Err(Error::new("numerics::amp", message).help("use `bfloat16`, or leave it out"))
             }
+        }
+    }
+
+    /// The one that a phase computes in, with a warning in the log where its CPU has no such
+    /// products.
+    ///
+    /// # Errors
+    /// As [`Compute::of`].
+    pub fn of_phase(device: &sdk::DeviceContext) -> sdk::Result<Self> {
+        let compute = Self::of(device.amp_dtype)?;
+        if device.kind == sdk::DeviceKind::Cpu && !compute.precision().is_native() {
+            log::warn!(
+                "this CPU has no products of bfloat16 (AVX-512 BF16): they are emulated, which is \
+                 slower than float32"
+            );
+        }
+        Ok(compute)
+    }
+
+    /// The precision of the passes that are written out.
+    pub fn precision(self) -> Precision {
+        match self {
+            Self::Own => Precision::F32,
+            Self::Bf16 => Precision::Bf16,
         }
     }
 

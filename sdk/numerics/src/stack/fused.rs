@@ -17,16 +17,8 @@ use sdk_transformer::stack::{GradientsMut, PackedWeights, Pass, Stack, Weights, 
 use sdk_transformer::threads::{Items, Threads};
 
 use super::{Sequences, TransformerStack};
-use crate::ops::{Compute, View, slice};
+use crate::ops::{View, slice};
 use crate::sink;
-
-/// The precision of the stack's own products.
-pub(super) fn precision(compute: Compute) -> Precision {
-    match compute {
-        Compute::Own => Precision::F32,
-        Compute::Bf16 => Precision::Bf16,
-    }
-}
 
 /// Memory of passes that are over, for those to come.
 #[derive(Debug, Default)]
@@ -93,7 +85,7 @@ impl Fused {
         Self {
             stack: Arc::clone(&stack.stack),
             parameters: Arc::clone(&stack.parameters),
-            precision: precision(stack.compute),
+            precision: stack.compute.precision(),
             threads: stack.threads.clone(),
             memory: Arc::clone(&stack.memory),
             dims,
@@ -102,6 +94,11 @@ impl Fused {
             has_sink: sink::holds(&stack.parameters),
             pass: Mutex::new(None),
         }
+    }
+
+    /// The same in the parameters' own type.
+    pub(super) fn in_own_type(self, memory: &Arc<Memory>) -> Self {
+        Self { precision: Precision::F32, memory: Arc::clone(memory), ..self }
     }
 
     pub(super) fn apply(self, x: &Tensor) -> Result<Tensor> {

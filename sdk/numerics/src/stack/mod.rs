@@ -80,6 +80,8 @@ pub struct TransformerStack {
     compute: Compute,
     threads: Threads,
     memory: Arc<Memory>,
+    /// The same of passes in the parameters' own type, where training passes have another.
+    own_memory: Arc<Memory>,
     composed: Composed,
 }
 
@@ -142,8 +144,9 @@ impl TransformerStack {
         }
         let composed = Composed::new(&stack, &parameters, positions).map_err(crate::error)?;
         let (compute, threads) = (Compute::Own, Threads::new(1));
-        let (parameters, memory) = (parameters.into(), Arc::default());
-        Ok(Self { stack, positions, parameters, compute, threads, memory, composed })
+        let (memory, own_memory) = (Arc::default(), Arc::default());
+        let parameters = parameters.into();
+        Ok(Self { stack, positions, parameters, compute, threads, memory, own_memory, composed })
     }
 
     /// The same stack, whose calls spread their sequences over the threads of `workers`: consecutive
@@ -154,7 +157,8 @@ impl TransformerStack {
     /// is a sum over sequences, [`crate::Workers::gradients`] on shards spreads all of the model.
     #[must_use]
     pub fn spread(self, workers: &Workers) -> Self {
-        Self { threads: workers.pool().clone(), memory: Arc::default(), ..self }
+        let (memory, own_memory) = (Arc::default(), Arc::default());
+        Self { threads: workers.pool().clone(), memory, own_memory, ..self }
     }
 
     /// Where its parameters are.
@@ -196,16 +200,24 @@ impl TransformerStack {
     pub fn infer(&self, x: &Tensor, lengths: &[usize]) -> Result<Tensor> {
         let sequences = Sequences { lengths, seeds: &[] };
         self.check(x, sequences)?;
-        if self.is_fused(x) && self.compute == Compute::Own {
-            return Fused::new(self, x.dims3()?, sequences).infer(x);
+        if self.has_passes(x) {
+            let fused = Fused::new(self, x.dims3()?, sequences);
+            return match self.compute {
+                Compute::Own => fused.infer(x),
+                Compute::Bf16 => fused.in_own_type(&self.own_memory).infer(x),
+            };
         }
         let y = self.composed.forward(&self.stack.config, &x.detach(), sequences, Compute::Own)?;
         Ok(y.detach())
     }
 
     fn is_fused(&self, x: &Tensor) -> bool {
-        let is_native = fused::precision(self.compute).is_native();
-        is_native && self.parameters.first().is_some_and(|first| ops::fused(&[x, first]))
+        self.compute.precision().is_native() && self.has_passes(x)
+    }
+
+    /// Whether the passes that are written out take such an input.
+    fn has_passes(&self, x: &Tensor) -> bool {
+        self.parameters.first().is_some_and(|first| ops::fused(&[x, first]))
     }
 
     fn check(&self, x: &Tensor, sequences: Sequences<'_>) -> Result<()> {

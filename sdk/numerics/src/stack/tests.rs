@@ -4,6 +4,7 @@ use candle_core::{DType, Device};
 
 use super::*;
 use crate::gradients::Gradients;
+use crate::ops::Compute;
 use crate::ops::check::wave;
 use crate::parallel::Workers;
 
@@ -207,6 +208,9 @@ fn inference_is_a_pass_without_dropout() {
                 let sequences = Sequences { lengths, seeds: &[] };
                 assert_eq!(flat(&y), flat(&model.stack.forward(&x, sequences).unwrap()));
                 assert!(!y.track_op());
+                // However training passes multiply.
+                let mixed = model.stack.clone().with_compute(Compute::Bf16);
+                assert_eq!(flat(&mixed.infer(&x, lengths).unwrap()), flat(&y));
             }
         }
     }
