@@ -5,12 +5,13 @@ import resource
 import time
 
 
-def report(step, count, unit, seconds):
-    """Times `step` for so many seconds, after three steps to warm up: `count` of `unit` a step."""
-    for _ in range(3):
+def report(step, count, unit, seconds, least=3):
+    """Times `step` for so many seconds, `least` steps or more, after as many to warm up: `count` of
+    `unit` a step."""
+    for _ in range(least):
         step()
     rates, begin = [], time.perf_counter()
-    while time.perf_counter() - begin < seconds or len(rates) < 3:
+    while time.perf_counter() - begin < seconds or len(rates) < least:
         start = time.perf_counter()
         loss = step()
         rates.append(count / (time.perf_counter() - start))

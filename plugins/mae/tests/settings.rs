@@ -36,7 +36,7 @@ impl Files {
 }
 
 /// All that can be switched on, on `data`.
-fn section(data: Value) -> Value {
+fn section(data: &Value) -> Value {
     json!({
         "encoder": {"embed_dim": 8, "depth": 2, "heads": 2, "d_ff": 12, "dropout": 0.1},
         "decoder": {"depth": 2, "heads": 2, "basis_K": 3},
@@ -69,7 +69,7 @@ fn every_setting_acts() {
     let grid = json!({"start": 400.0, "stop": 950.0, "num": 12});
     let synthetic = json!({"kind": "synthetic", "lab_grid_nm": grid, "lab_noise_std": 0.02});
     let noise = {
-        let mut section = section(json!({"kind": "noise", "n_pixels": 6, "n_bands": 4}));
+        let mut section = section(&json!({"kind": "noise", "n_pixels": 6, "n_bands": 4}));
         section["decoder"] = json!({});
         section["masking"] = json!({});
         section
@@ -78,21 +78,21 @@ fn every_setting_acts() {
     let of_list = {
         let mut data = library(&files);
         data["grid_nm"] = json!(listed[..11]);
-        section(data)
+        section(&data)
     };
-    let made_up_on_list = section(json!({"kind": "synthetic", "lab_grid_nm": listed}));
+    let made_up_on_list = section(&json!({"kind": "synthetic", "lab_grid_nm": listed}));
     let of_sensor = {
         let mut data = library(&files);
         data["sensor"] = "emit".into();
         data["min_covered"] = 0.1.into();
-        let mut section = section(data);
+        let mut section = section(&data);
         section["tokenizer"] = json!({
             "include_srf_embed": true, "include_srf_provenance": true, "token_dim": 6,
         });
         section
     };
-    let found = Settings::<Mae>::new(section(synthetic))
-        .also(section(library(&files)))
+    let found = Settings::<Mae>::new(section(&synthetic))
+        .also(section(&library(&files)))
         .also(noise)
         .also(of_sensor)
         .also(of_list)

@@ -88,6 +88,19 @@ pub(super) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
+/// Joins all lanes, one half with the other: steps that are vectors, not a chain of numbers.
+#[inline(always)]
+fn fold(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut n = LANES / 2;
+    while n > 0 {
+        for l in 0..n {
+            lanes[l] = join(lanes[l], lanes[l + n]);
+        }
+        n /= 2;
+    }
+    lanes[0]
+}
+
 /// Sums `term(i)` over `0..n` in 32 lanes.
 #[inline(always)]
 pub(super) fn sum_lanes(n: usize, term: impl Fn(usize) -> f32) -> f32 {
@@ -100,11 +113,10 @@ pub(super) fn sum_lanes(n: usize, term: impl Fn(usize) -> f32) -> f32 {
         }
         i += LANES;
     }
-    let mut sum: f32 = lanes.iter().sum();
-    for i in whole..n {
-        sum += term(i);
+    for (l, lane) in lanes.iter_mut().enumerate().take(n - whole) {
+        *lane += term(whole + l);
     }
-    sum
+    fold(lanes, |a, b| a + b)
 }
 
 #[inline(always)]
@@ -116,19 +128,19 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 #[inline(always)]
 pub(super) fn max(a: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if a > b { a } else { b };
     let mut lanes = [f32::MIN; LANES];
     let chunks = a.chunks_exact(LANES);
     let rest = chunks.remainder();
     for chunk in chunks {
         for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane = if *x > *lane { *x } else { *lane };
+            *lane = larger(*x, *lane);
         }
     }
-    let mut max = f32::MIN;
-    for x in lanes.iter().chain(rest) {
-        max = if *x > max { *x } else { max };
+    for (lane, x) in lanes.iter_mut().zip(rest) {
+        *lane = larger(*x, *lane);
     }
-    max
+    fold(lanes, larger)
 }
 
 /// A slice that is overwritten whole, as kernels take it.

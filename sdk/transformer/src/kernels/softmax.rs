@@ -77,13 +77,10 @@ multiversion! {
 
     /// Softmax of `scale · x` of one row in place; returns the log of the sum.
     fn attention_row(x: &mut [f32], scale: f32) -> f32 {
-        for x in x.iter_mut() {
-            *x *= scale;
-        }
-        let top = max(x);
+        let top = max(x) * scale;
         let n = x.len();
         for x in x.iter_mut() {
-            *x = exp(*x - top);
+            *x = exp(*x * scale - top);
         }
         let sum = sum_lanes(n, |i| x[i]);
         let inverse = 1.0 / sum;

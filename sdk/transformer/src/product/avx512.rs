@@ -43,27 +43,28 @@ pub(super) fn lanes(n: usize) -> __mmask16 {
     if n >= LANES { 0xffff } else { (1u16 << n) - 1 }
 }
 
-/// Walks the inner extent: at each element the right factor's two vectors, and each row's element.
+/// Walks the inner extent: at each element the right factor's vectors, of which there are one or
+/// two, and each row's element.
 ///
 /// A macro, so that the sums stay in registers up to the end: a function can be inlined into one
 /// with other features only at the compiler's discretion.
 macro_rules! walk {
-    ($inner:expr, $left:expr, $right:expr, $tile:expr, $two:expr, $one:expr, $sum:expr) => {{
+    ([$($v:literal),+], $inner:expr, $left:expr, $right:expr, $tile:expr, $vector:expr, $one:expr, $sum:expr) => {{
+        const VECTORS: usize = [$($v),+].len();
         // What the sums go to has often left the cache; while it comes, the inner extent is walked.
         for i in 0..$tile.rows {
             let to = $tile.start.wrapping_add(i * $tile.stride);
-            _mm_prefetch::<_MM_HINT_ET0>(to.cast());
-            _mm_prefetch::<_MM_HINT_ET0>(to.wrapping_add(16).cast());
+            $(_mm_prefetch::<_MM_HINT_ET0>(to.wrapping_add(LANES * $v).cast());)+
         }
-        let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
+        let mut sums = [[_mm512_setzero_ps(); VECTORS]; ROWS];
         let mut b = $right;
         if $left.is_packed {
             let mut a = $left.start;
             for _ in 0..$inner {
-                let (b0, b1) = ($two(b), $two(b.add(16)));
+                let y = [$($vector(b.add(LANES * $v))),+];
                 for (i, sum) in sums.iter_mut().enumerate() {
                     let x = $one(a.add(i));
-                    *sum = [$sum(sum[0], x, b0), $sum(sum[1], x, b1)];
+                    *sum = [$($sum(sum[$v], x, y[$v])),+];
                 }
                 a = a.add(ROWS);
                 b = b.add(COLUMNS);
@@ -73,40 +74,38 @@ macro_rules! walk {
             let rows: [*const f32; ROWS] =
                 std::array::from_fn(|i| $left.start.add(i.min($tile.rows - 1) * $left.row));
             for q in 0..$inner {
-                let (b0, b1) = ($two(b), $two(b.add(16)));
+                let y = [$($vector(b.add(LANES * $v))),+];
                 for (sum, row) in sums.iter_mut().zip(rows) {
                     let x = $one(row.add(q));
-                    *sum = [$sum(sum[0], x, b0), $sum(sum[1], x, b1)];
+                    *sum = [$($sum(sum[$v], x, y[$v])),+];
                 }
                 b = b.add(COLUMNS);
             }
         }
         let adds = !$tile.onto.is_null();
-        if $tile.columns == COLUMNS && $tile.rows == ROWS {
+        if $tile.columns == LANES * VECTORS && $tile.rows == ROWS {
             // Stores with masks cost more, and most tiles are whole.
-            for (i, [mut first, mut second]) in sums.into_iter().enumerate() {
+            for (i, mut sum) in sums.into_iter().enumerate() {
                 let to = $tile.start.add(i * $tile.stride);
                 if adds {
                     let onto = $tile.onto.add(i * $tile.onto_stride);
-                    first = _mm512_add_ps(first, _mm512_loadu_ps(onto));
-                    second = _mm512_add_ps(second, _mm512_loadu_ps(onto.add(16)));
+                    $(sum[$v] = _mm512_add_ps(sum[$v], _mm512_loadu_ps(onto.add(LANES * $v)));)+
                 }
-                _mm512_storeu_ps(to, first);
-                _mm512_storeu_ps(to.add(16), second);
+                $(_mm512_storeu_ps(to.add(LANES * $v), sum[$v]);)+
             }
             return;
         }
-        let (low, high) = (lanes($tile.columns), lanes($tile.columns.saturating_sub(16)));
-        for (i, [mut first, mut second]) in sums.into_iter().enumerate().take($tile.rows) {
+        let masks = [$(lanes($tile.columns.saturating_sub(LANES * $v))),+];
+        for (i, mut sum) in sums.into_iter().enumerate().take($tile.rows) {
             let to = $tile.start.add(i * $tile.stride);
             if adds {
                 let onto = $tile.onto.add(i * $tile.onto_stride);
-                let there = _mm512_maskz_loadu_ps(high, onto.wrapping_add(16));
-                first = _mm512_add_ps(first, _mm512_maskz_loadu_ps(low, onto));
-                second = _mm512_add_ps(second, there);
+                $(
+                    let there = _mm512_maskz_loadu_ps(masks[$v], onto.wrapping_add(LANES * $v));
+                    sum[$v] = _mm512_add_ps(sum[$v], there);
+                )+
             }
-            _mm512_mask_storeu_ps(to, low, first);
-            _mm512_mask_storeu_ps(to.wrapping_add(16), high, second);
+            $(_mm512_mask_storeu_ps(to.wrapping_add(LANES * $v), masks[$v], sum[$v]);)+
         }
     }};
 }
@@ -120,12 +119,19 @@ macro_rules! walk {
 #[target_feature(enable = "avx512f")]
 pub(super) unsafe fn tile_f32(inner: usize, left: Left, right: *const f32, tile: Tile) {
     // SAFETY: both read what the caller promises.
-    let two = |p| unsafe { _mm512_loadu_ps(p) };
+    let vector = |p| unsafe { _mm512_loadu_ps(p) };
     // SAFETY: as above.
     let one = |p: *const f32| unsafe { _mm512_set1_ps(*p) };
     let sum = |sum, a, b| _mm512_fmadd_ps(a, b, sum);
     // SAFETY: the caller's promise.
-    unsafe { walk!(inner, left, right, tile, two, one, sum) }
+    unsafe {
+        // A head of attention is often no wider than one vector.
+        if tile.columns <= LANES {
+            walk!([0], inner, left, right, tile, vector, one, sum)
+        } else {
+            walk!([0, 1], inner, left, right, tile, vector, one, sum)
+        }
+    }
 }
 
 /// As [`tile_f32`], of pairs of bfloat16, added up in f32.
@@ -135,10 +141,16 @@ pub(super) unsafe fn tile_f32(inner: usize, left: Left, right: *const f32, tile:
 #[target_feature(enable = "avx512f,avx512bf16")]
 pub(super) unsafe fn tile_bf16(inner: usize, left: Left, right: *const f32, tile: Tile) {
     // SAFETY: the caller's promise; the vector types are 512 bits of anything.
-    let two = |p| -> __m512bh { unsafe { std::mem::transmute(_mm512_loadu_ps(p)) } };
+    let vector = |p| -> __m512bh { unsafe { std::mem::transmute(_mm512_loadu_ps(p)) } };
     // SAFETY: as above.
     let one = |p: *const f32| -> __m512bh { unsafe { std::mem::transmute(_mm512_set1_ps(*p)) } };
     let sum = |sum, a, b| _mm512_dpbf16_ps(sum, a, b);
     // SAFETY: as above.
-    unsafe { walk!(inner, left, right, tile, two, one, sum) }
+    unsafe {
+        if tile.columns <= LANES {
+            walk!([0], inner, left, right, tile, vector, one, sum)
+        } else {
+            walk!([0, 1], inner, left, right, tile, vector, one, sum)
+        }
+    }
 }
