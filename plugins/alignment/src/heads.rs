@@ -190,3 +190,49 @@ impl DepthHead {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+    use sdk_numerics::{AdamW, AdamWConfig, Gradients, Workers};
+
+    use super::*;
+
+    /// Both heads alone, on embeddings that stand still.
+    #[test]
+    fn angles_fall_as_the_heads_learn() {
+        let wave = |n: usize, seed: f64| -> Vec<f64> {
+            (0..n).map(|i| 0.5 + 0.4 * (i as f64 * 12.9898 + seed).sin()).collect()
+        };
+        let pairs: Vec<Pair> = (0..64)
+            .map(|i| {
+                let (lab, sensor) = (wave(6, f64::from(i)), wave(5, f64::from(i)));
+                Pair { lab, on_bands: sensor.clone(), sensor }
+            })
+            .collect();
+        let mut params = Params::new(&Device::Cpu, DType::F32);
+        let mut init = Generator::new(3, "model init");
+        let config = CycleConfig { enabled: true, l2_weight: 0.0, ..CycleConfig::default() };
+        let nm = |n: usize| (0..n).map(|i| 500.0 + 100.0 * i as f64).collect::<Vec<f64>>();
+        let axes = (&nm(6)[..], &nm(5)[..]);
+        let cycle = Cycle::declare(&config, 6, axes, &mut params, &mut init).unwrap().unwrap();
+        let embedding = |seed: f64| {
+            let z: Vec<f32> = (0..64 * 6).map(|i| (i as f64 * 0.7 + seed).sin() as f32).collect();
+            Tensor::from_vec(z, (64, 6), &Device::Cpu).unwrap()
+        };
+        let (z_lab, z_sensor) = (embedding(0.0), embedding(5.0));
+        let mut gradients = Gradients::new(&params);
+        let mut optimizer = AdamW::new(&params, AdamWConfig::default());
+        let mut losses = Vec::new();
+        for _ in 0..200 {
+            gradients.zero();
+            let loss = Workers::new(1).gradients(&params, vec![()], &mut gradients, |()| {
+                let loss = cycle.loss(&z_lab, &z_sensor, &pairs).map_err(sdk_numerics::error)?;
+                Ok(loss.0)
+            });
+            losses.push(loss.unwrap());
+            optimizer.step(&params, &gradients, 5e-2).unwrap();
+        }
+        assert!(losses[199] < 0.8 * losses[0], "{} to {}", losses[0], losses[199]);
+    }
+}

@@ -106,6 +106,7 @@ fn mixed_precision_follows_single_precision() {
     let (_directory, bands) = bands();
     let mut section = small(&bands);
     section["model"]["dropout"] = json!(0.0);
+    section["trainer"]["grad_clip_norm"] = json!(0.5);
     let device = DeviceContext { amp_dtype: Some(DType::Bf16), ..DeviceContext::default() };
     let mixed = PhaseContext::detached("alignment", 42, device);
     let losses = |cx: &PhaseContext| -> Vec<f64> {

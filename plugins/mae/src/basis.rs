@@ -99,4 +99,26 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn any_number_of_bands_gives_as_many_coefficients() {
+        let mut params = Params::new(&Device::Cpu, DType::F64);
+        let mut init = Generator::new(0, "model init");
+        let basis = SpectralBasis::declare("basis", 64, (400.0, 2500.0), &mut params, &mut init);
+        let basis = basis.unwrap();
+        let project = |n: usize| {
+            let nm: Vec<f64> = (0..n).map(|i| 400.0 + 2100.0 * i as f64 / (n - 1) as f64).collect();
+            let values: Vec<f64> = nm.iter().map(|nm| 0.3 + 1e-4 * nm).collect();
+            let row = |values: Vec<f64>| Tensor::from_vec(values, (1, n), &Device::Cpu).unwrap();
+            let nm = Tensor::new(nm, &Device::Cpu).unwrap();
+            let found = basis.project(&nm, &row(values), &row(vec![1.0; n])).unwrap();
+            found.squeeze(0).unwrap().to_vec1::<f64>().unwrap()
+        };
+        let (many, few) = (project(150), project(60));
+        assert_eq!((many.len(), few.len()), (64, 64));
+        // A line is read alike from both, but at its ends.
+        for (many, few) in many[4..60].iter().zip(&few[4..60]) {
+            assert!((many - few).abs() < 1e-3, "{many} {few}");
+        }
+    }
 }

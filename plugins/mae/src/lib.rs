@@ -36,7 +36,7 @@ pub use interpolation::{interpolated, leeway};
 pub use masking::{MaskKind, MaskingConfig};
 pub use objective::{Reduction, reconstruction_loss, spectral_smoothness};
 
-use data::{Data, Example, Sample, Spectra};
+use data::{Data, Example, Sample};
 use evaluation::Findings;
 use model::Autoencoder;
 
@@ -60,7 +60,7 @@ impl Stateful for Mae {
     fn state(&mut self, visitor: &mut StateVisitor<'_>) -> Result<()> {
         visitor.nested("model", self.model.params_mut())?;
         visitor.nested("optimizer", &mut self.optimizer)?;
-        let own = self.data.digest();
+        let own = self.data.digest().to_owned();
         let mut saved = own.clone();
         visitor.value("data", &mut saved)?;
         if saved == own {
@@ -119,8 +119,8 @@ impl Trainer for Mae {
     fn facts(&self) -> Map<String, Value> {
         let mut facts = Map::new();
         facts.insert("parameters".to_owned(), self.model.params().count().into());
-        if let Some(n) = self.data.spectra().and_then(Spectra::n_train) {
-            facts.insert("train_spectra".to_owned(), n.into());
+        if let Some(n) = self.data.n_train() {
+            facts.insert("train_samples".to_owned(), n.into());
         }
         facts
     }
@@ -130,7 +130,7 @@ impl Trainer for Mae {
         let n_seen = (n_tokens as f64 * self.part_seen()) as usize;
         let flops = n_seen as f64 * self.config.encoder.flops_per_token(n_seen)
             + n_tokens as f64 * self.config.decoder_stack().flops_per_token(n_tokens);
-        let n_train = self.data.spectra().and_then(Spectra::n_train);
+        let n_train = self.data.n_train();
         Forecast {
             parameters: Some(self.model.params().count() as u64),
             units_per_step: Some(self.config.training.batch_size as u64),
@@ -158,7 +158,7 @@ impl Trainer for Mae {
             Evaluation::Periodic => self.config.training.eval_samples,
             Evaluation::Final => usize::MAX,
         };
-        let held_out = self.data.held_out(n, cx);
+        let held_out = self.data.held_out(n, cx)?;
         let mut metrics = Metrics::new();
         metrics.insert("loss".to_owned(), self.held_out_loss(&held_out, cx)?);
         if let Some(spectra) = self.data.spectra() {

@@ -17,7 +17,7 @@ const N_PLOTS: usize = 4;
 /// The encoder as it can be known before anything is read. None where tokens are no bands.
 pub(crate) fn promised(config: &Config) -> Option<Artifact> {
     let (sensor, axis_nm) = match &config.data {
-        DataConfig::Noise(_) => return None,
+        DataConfig::Noise(_) | DataConfig::Cube(_) => return None,
         DataConfig::Synthetic(lab) => (None, lab.lab_grid_nm.positions()),
         DataConfig::Library(library) => match &library.sensor {
             Some(name) => {
@@ -43,7 +43,7 @@ pub(crate) fn artifacts(
     findings: &Findings,
     cx: &PhaseContext,
 ) -> Result<Vec<Artifact>> {
-    let mut artifacts = vec![first_mask(config, data, cx)];
+    let mut artifacts = vec![first_mask(config, data, cx)?];
     let Some(spectra) = data.spectra() else { return Ok(artifacts) };
     let is_global = config.tokenizer.value_norm == ValueNorm::GlobalZscore;
     let encoder = SpectralEncoder {
@@ -62,8 +62,8 @@ pub(crate) fn artifacts(
 }
 
 /// The mask of the first sample of the first step, true where it is kept.
-fn first_mask(config: &Config, data: &mut Data, cx: &PhaseContext) -> Artifact {
-    let sample = data.batch(0, config.training.batch_size, cx).swap_remove(0);
+fn first_mask(config: &Config, data: &mut Data, cx: &PhaseContext) -> Result<Artifact> {
+    let sample = data.batch(0, config.training.batch_size, cx)?.swap_remove(0);
     let mask = data.mask(&sample, config, &mut cx.generator("masks 0"));
     let masking = &config.masking;
     let payload = json!({
@@ -72,7 +72,7 @@ fn first_mask(config: &Config, data: &mut Data, cx: &PhaseContext) -> Artifact {
         "spatial_mask_ratio": masking.spatial(mask.spatial.len()),
         "spectral_mask_ratio": masking.spectral_ratio, "mask_kind": masking.mask_kind,
     });
-    Artifact::new("mask", "mask", payload)
+    Ok(Artifact::new("mask", "mask", payload))
 }
 
 /// Held-out spectra with a gap each, and what the model puts there.
@@ -83,7 +83,7 @@ fn plots(
     model: &Autoencoder,
     cx: &PhaseContext,
 ) -> Result<Vec<Artifact>> {
-    let samples = data.held_out(N_PLOTS, cx);
+    let samples = data.held_out(N_PLOTS, cx)?;
     let mut gaps = cx.generator("plotted gaps");
     let masks = samples.iter().map(|sample| gap_mask(sample, spectra, config, &mut gaps)).collect();
     let found = reconstruct(model, spectra, &samples, masks, config)?;

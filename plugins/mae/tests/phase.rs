@@ -95,6 +95,37 @@ fn mixed_precision_follows_single_precision() {
     }
 }
 
+/// The sizes of the first system's own smoke test.
+#[test]
+fn the_smallest_run_has_finite_losses() {
+    let section = json!({
+        "encoder": {"embed_dim": 4, "depth": 2, "heads": 2},
+        "masking": {"spatial_ratio": 0.5, "spectral_ratio": 0.5},
+        "training": {"batch_size": 2, "max_steps": 2, "warmup_steps": 0},
+        "data": {"kind": "noise"},
+    });
+    let losses = run(&mut prepare(&section), 0..2);
+    assert!(losses.iter().all(|loss| (0.3..3.0).contains(loss)), "{losses:?}");
+}
+
+/// Its two baselines are settings: no masked pixels, no positions.
+#[test]
+fn pixels_may_all_be_kept_and_positions_left_out() {
+    let losses = |masking: Value, position: &str| {
+        let section = json!({
+            "encoder": {"embed_dim": 8, "depth": 1, "heads": 2, "position": position},
+            "masking": masking,
+            "training": {"batch_size": 2, "max_steps": 3, "lr": 1e-2, "warmup_steps": 0},
+            "data": {"kind": "noise"},
+        });
+        run(&mut prepare(&section), 0..3)
+    };
+    let main = losses(json!({}), "token_index");
+    let no_spatial_mask = losses(json!({"spatial_ratio": 0.0}), "token_index");
+    let no_posenc = losses(json!({}), "none");
+    assert!(main != no_spatial_mask && main != no_posenc && no_spatial_mask != no_posenc);
+}
+
 /// The first system's file: pixels of noise, whose masked part nothing can tell.
 #[test]
 fn noise_can_not_be_learned_unless_it_is_seen() {
@@ -133,6 +164,47 @@ fn a_checkpoint_of_other_spectra_is_refused() {
     let saved = StateDict::save(&mut trainer).unwrap();
     saved.restore(&mut prepare(&section)).unwrap();
     write_library(&file, 2.0);
+    let error = saved.restore(&mut prepare(&section)).unwrap_err();
+    assert_eq!(error.message, "the checkpoint was made from other spectra than these");
+}
+
+/// Writes a cube of 16 × 16 pixels with four bands, each of which follows from the pixel's place.
+fn write_cube(folder: &Path, factor: f32) -> String {
+    let value = |i: usize| {
+        let (row, column, band) = (i / 64, i / 4 % 16, i % 4);
+        factor * ((row * 2 + column + 3 * band) as f32 / 7.0).sin()
+    };
+    let bytes: Vec<u8> = (0..16 * 16 * 4).flat_map(|i| value(i).to_le_bytes()).collect();
+    fs::write(folder.join("scene.img"), bytes).unwrap();
+    let header = "ENVI\nlines = 16\nsamples = 16\nbands = 4\ndata type = 4\nbyte order = 0\n\
+                  interleave = bip\nbbl = {1, 1, 0, 1}\n";
+    fs::write(folder.join("scene.hdr"), header).unwrap();
+    folder.join("scene.img").display().to_string()
+}
+
+#[test]
+fn patches_of_a_cube_are_learned_and_resumed_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write_cube(folder.path(), 1.0);
+    let section = json!({
+        "encoder": {"embed_dim": 16, "depth": 1, "heads": 2, "position": "token_index"},
+        "decoder": {"position": "token_index"},
+        "masking": {"spatial_ratio": 0.25, "spectral_ratio": 0.34},
+        "training": {"batch_size": 6, "max_steps": 300, "lr": 5e-3},
+        "data": {"kind": "cube", "path": path, "side": 4, "tile": 4},
+    });
+    let mut trainer = prepare(&section);
+    let before = trainer.evaluate(Evaluation::Final, &cx()).unwrap()["loss"];
+    run(&mut trainer, 0..290);
+    let saved = StateDict::save(&mut trainer).unwrap();
+    let losses = run(&mut trainer, 290..300);
+    // A loss of 1 is that of each band's mean.
+    let after = trainer.evaluate(Evaluation::Final, &cx()).unwrap()["loss"];
+    assert!((0.7..1.6).contains(&before) && after < 0.2, "{before} {after}");
+    let mut resumed = prepare(&section);
+    saved.restore(&mut resumed).unwrap();
+    assert_eq!(run(&mut resumed, 290..300), losses);
+    write_cube(folder.path(), 2.0);
     let error = saved.restore(&mut prepare(&section)).unwrap_err();
     assert_eq!(error.message, "the checkpoint was made from other spectra than these");
 }

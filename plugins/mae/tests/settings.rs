@@ -74,6 +74,29 @@ fn every_setting_acts() {
         section["masking"] = json!({});
         section
     };
+    fs::write(
+        files.path("scene.img"),
+        (0..8 * 8 * 4).flat_map(|i| (i as f32).sin().to_le_bytes()).collect::<Vec<u8>>(),
+    )
+    .unwrap();
+    fs::copy(files.path("scene.img"), files.path("other.img")).unwrap();
+    for name in ["scene.hdr", "other.hdr"] {
+        let wavelengths = if name == "scene.hdr" { "400, 500, 600, 700" } else { "4, 5, 6, 7" };
+        let header = format!(
+            "ENVI\nlines = 8\nsamples = 8\nbands = 4\ndata type = 4\nbyte order = 0\n\
+             interleave = bip\nwavelength = {{{wavelengths}}}\n"
+        );
+        fs::write(files.path(name), header).unwrap();
+    }
+    let of_cube = {
+        let data = json!({
+            "kind": "cube", "path": files.path("scene.img"), "unit": "nm", "side": 2, "tile": 2,
+        });
+        let mut section = section(&data);
+        section["decoder"] = json!({});
+        section["masking"] = json!({"spatial_ratio": 0.5, "mask_kind": "block"});
+        section
+    };
     let listed: Vec<f64> = (0..12).map(|i| 430.0 + 40.0 * f64::from(i)).collect();
     let of_list = {
         let mut data = library(&files);
@@ -94,6 +117,9 @@ fn every_setting_acts() {
     let found = Settings::<Mae>::new(section(&synthetic))
         .also(section(&library(&files)))
         .also(noise)
+        .also(of_cube)
+        .alternatives("data[cube].path", [files.path("other.img")])
+        .alternatives("data[cube].missing", [json!([0.0])])
         .also(of_sensor)
         .also(of_list)
         .also(made_up_on_list)

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use sdk::Error;
 use serde::{Deserialize, Serialize};
-use spectral::data::LibraryConfig;
+use spectral::data::{LibraryConfig, PatchConfig};
 use spectral::{Grid, Sensor, SyntheticLab};
 
 /// What is learned from.
@@ -14,6 +14,9 @@ pub enum DataConfig {
     Synthetic(SyntheticLab),
     /// Spectra from files, on the bands of a sensor or a grid.
     Library(Box<LibraryData>),
+    /// Patches of image cubes, whose tokens are pixels. Values are scaled by each band's mean and
+    /// deviation, so that a loss of 1 is that of predicting means.
+    Cube(PatchConfig),
     /// Pixels of nothing but noise, as the first system had them: there is nothing to learn, and
     /// the loss stays at 1. For measuring speed.
     Noise(NoiseData),
@@ -68,7 +71,7 @@ impl Default for DataConfig {
 impl DataConfig {
     /// Whether a sample is a spectrum, whose bands lie on an axis.
     pub(crate) fn has_bands(&self) -> bool {
-        !matches!(self, Self::Noise(_))
+        matches!(self, Self::Synthetic(_) | Self::Library(_))
     }
 
     /// Every fault, with its path in the section.
@@ -77,6 +80,7 @@ impl DataConfig {
             Self::Noise(_) => Vec::new(),
             Self::Synthetic(lab) => lab.check().into_iter().map(below("data")).collect(),
             Self::Library(library) => library.check(),
+            Self::Cube(cubes) => cubes.check("data"),
         }
     }
 }

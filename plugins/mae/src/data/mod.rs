@@ -3,12 +3,13 @@
 //! Legend: T tokens of a sample, F features of a token, O values of a token that are predicted.
 //!
 //! - A spectrum is a sample whose tokens are its bands: F features of the band tokenizer, O = 1.
-//! - Elsewhere a token is a pixel, whose features and values are its bands.
+//! - In patches of image cubes a token is a pixel, whose features and values are its bands.
 //!
 //! Sample `i` of a step follows from the seed and the step alone, so nothing of the data has to be
 //! saved but what tells it apart.
 
 mod config;
+mod passes;
 mod pixels;
 mod spectra;
 
@@ -21,7 +22,7 @@ use crate::masking::Mask;
 pub use config::{DataConfig, LibraryData};
 pub(crate) use spectra::Spectra;
 
-use pixels::Noise;
+use pixels::Pixels;
 
 /// One sample: `(T, O)` values, NaN where one is missing.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,14 +69,15 @@ pub(crate) struct Extents {
 /// Where samples come from.
 pub(crate) enum Data {
     Spectra(Box<Spectra>),
-    Noise(Noise),
+    Pixels(Pixels),
 }
 
 impl Data {
     /// Reads what there is to read.
     pub(crate) fn open(config: &Config, cx: &PhaseContext) -> Result<Self> {
         Ok(match &config.data {
-            DataConfig::Noise(noise) => Self::Noise(Noise::new(noise, config)),
+            DataConfig::Noise(noise) => Self::Pixels(Pixels::noise(noise, config)),
+            DataConfig::Cube(cubes) => Self::Pixels(Pixels::cubes(cubes)?),
             DataConfig::Synthetic(lab) => {
                 Self::Spectra(Box::new(Spectra::synthetic(lab, config, cx)?))
             }
@@ -88,7 +90,7 @@ impl Data {
     pub(crate) fn extents(&self) -> Extents {
         match self {
             Self::Spectra(spectra) => spectra.extents(),
-            Self::Noise(noise) => noise.extents(),
+            Self::Pixels(pixels) => pixels.extents(),
         }
     }
 
@@ -96,31 +98,39 @@ impl Data {
     pub(crate) fn spectra(&self) -> Option<&Spectra> {
         match self {
             Self::Spectra(spectra) => Some(spectra),
-            Self::Noise(_) => None,
+            Self::Pixels(_) => None,
+        }
+    }
+
+    /// Samples to train on; none where there is no end of them.
+    pub(crate) fn n_train(&self) -> Option<usize> {
+        match self {
+            Self::Spectra(spectra) => spectra.n_train(),
+            Self::Pixels(pixels) => pixels.n_train(),
         }
     }
 
     /// What tells the data apart from other data.
-    pub(crate) fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> &str {
         match self {
-            Self::Spectra(spectra) => spectra.digest().to_owned(),
-            Self::Noise(_) => "noise".to_owned(),
+            Self::Spectra(spectra) => spectra.digest(),
+            Self::Pixels(pixels) => pixels.digest(),
         }
     }
 
     /// The samples of a step.
-    pub(crate) fn batch(&mut self, step: u64, n: usize, cx: &PhaseContext) -> Vec<Sample> {
+    pub(crate) fn batch(&mut self, step: u64, n: usize, cx: &PhaseContext) -> Result<Vec<Sample>> {
         match self {
-            Self::Spectra(spectra) => spectra.batch(step, n, cx),
-            Self::Noise(noise) => noise.samples(n, &mut cx.generator(&format!("data {step}"))),
+            Self::Spectra(spectra) => Ok(spectra.batch(step, n, cx)),
+            Self::Pixels(pixels) => pixels.batch(step, n, cx),
         }
     }
 
     /// At most `n` held-out samples, always the same.
-    pub(crate) fn held_out(&self, n: usize, cx: &PhaseContext) -> Vec<Sample> {
+    pub(crate) fn held_out(&self, n: usize, cx: &PhaseContext) -> Result<Vec<Sample>> {
         match self {
-            Self::Spectra(spectra) => spectra.held_out(n),
-            Self::Noise(noise) => noise.samples(n.min(64), &mut cx.generator("held-out data")),
+            Self::Spectra(spectra) => Ok(spectra.held_out(n)),
+            Self::Pixels(pixels) => pixels.held_out(n, cx),
         }
     }
 
@@ -136,7 +146,7 @@ impl Data {
                 let is_there: Vec<bool> = sample.values.iter().map(|v| v.is_finite()).collect();
                 config.masking.draw(1, &is_there, Some(spectra.axis_nm()), generator)
             }
-            Self::Noise(noise) => noise.mask(config, generator),
+            Self::Pixels(pixels) => pixels.mask(sample, config, generator),
         }
     }
 
@@ -144,7 +154,7 @@ impl Data {
     pub(crate) fn example(&self, sample: &Sample, mask: &Mask, config: &Config) -> Result<Example> {
         match self {
             Self::Spectra(spectra) => spectra.example(sample, mask, config),
-            Self::Noise(noise) => Ok(noise.example(sample, mask, config)),
+            Self::Pixels(pixels) => Ok(pixels.example(sample, mask, config)),
         }
     }
 
@@ -156,7 +166,7 @@ impl Data {
         cx: &PhaseContext,
         stages: &Stages,
     ) -> Result<Vec<Example>> {
-        let samples = self.batch(step, config.training.batch_size, cx);
+        let samples = self.batch(step, config.training.batch_size, cx)?;
         let mut masks = cx.generator(&format!("masks {step}"));
         let example = |sample: &Sample| {
             let mask = self.mask(sample, config, &mut masks);

@@ -9,6 +9,7 @@ use spectral::{
 use towers::TokenSet;
 
 use super::config::LibraryData;
+use super::passes::Passes;
 use super::{Example, Extents, Sample};
 use crate::config::{Config, ErrorUnit, LossRegion, Predicts};
 use crate::interpolation::{interpolated, leeway};
@@ -30,8 +31,7 @@ pub(crate) struct Spectra {
     /// Draws spectra anew for each step, instead of taking those of `train`.
     lab: Option<SyntheticLab>,
     digest: String,
-    /// The order of the pass over `train` that is at hand.
-    order: (u64, Vec<usize>),
+    passes: Passes,
 }
 
 impl Spectra {
@@ -91,8 +91,8 @@ impl Spectra {
             ValueStats::of(values).map_or(stats.mean, |stats| stats.mean)
         };
         let means = (0..axis_nm.len()).map(mean).collect();
-        let (digest, order) = ("synthetic".to_owned(), (u64::MAX, Vec::new()));
-        Ok(Self { axis_nm, sensor, bands, stats, means, train, val, lab: None, digest, order })
+        let (digest, passes) = ("synthetic".to_owned(), Passes::new(train.len()));
+        Ok(Self { axis_nm, sensor, bands, stats, means, train, val, lab: None, digest, passes })
     }
 
     pub(super) fn extents(&self) -> Extents {
@@ -139,18 +139,8 @@ impl Spectra {
             return drawn(lab, n, &mut cx.generator(&format!("data {step}")));
         }
         let first = step * n as u64;
-        (first..first + n as u64).map(|place| self.at(place, cx)).collect()
-    }
-
-    fn at(&mut self, place: u64, cx: &PhaseContext) -> Sample {
-        let n = self.train.len() as u64;
-        let (pass, idx) = (place / n, (place % n) as usize);
-        if self.order.0 != pass {
-            let mut order: Vec<usize> = (0..self.train.len()).collect();
-            cx.generator(&format!("order of pass {pass}")).shuffle(&mut order);
-            self.order = (pass, order);
-        }
-        self.train[self.order.1[idx]].clone()
+        let places = first..first + n as u64;
+        places.map(|place| self.train[self.passes.at(place, cx)].clone()).collect()
     }
 
     /// At most `n` held-out samples, spread evenly over all of them.

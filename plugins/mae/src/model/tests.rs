@@ -39,7 +39,7 @@ fn opened(config: &Config) -> (Data, Autoencoder) {
 /// The loss of two samples under one mask, and the gradients of all parameters.
 fn gradients(config: &Config) -> (Autoencoder, Gradients) {
     let (mut data, model) = opened(config);
-    let samples = data.batch(0, 2, &cx());
+    let samples = data.batch(0, 2, &cx()).unwrap();
     let mask = data.mask(&samples[0], config, &mut cx().generator("masks"));
     let examples: Vec<Example> =
         samples.iter().map(|sample| data.example(sample, &mask, config).unwrap()).collect();
@@ -79,7 +79,7 @@ fn gradients_are_those_of_the_loss() {
     let config = spectra(&json!({"objective": {"smoothness_weight": 0.1}}));
     let (model, gradients) = gradients(&config);
     let (mut data, _) = opened(&config);
-    let samples = data.batch(0, 2, &cx());
+    let samples = data.batch(0, 2, &cx()).unwrap();
     let mask = data.mask(&samples[0], &config, &mut cx().generator("masks"));
     let examples: Vec<Example> =
         samples.iter().map(|sample| data.example(sample, &mask, &config).unwrap()).collect();
@@ -119,7 +119,7 @@ fn masked_values_change_no_prediction_and_only_they_change_the_loss() {
     for region in ["masked", "visible"] {
         let config = spectra(&json!({"objective": {"loss_region": region}}));
         let (mut data, model) = opened(&config);
-        let sample = data.batch(0, 1, &cx()).swap_remove(0);
+        let sample = data.batch(0, 1, &cx()).unwrap().swap_remove(0);
         let mask = Mask { spatial: vec![true], spectral: (0..12).map(|i| i % 3 != 1).collect() };
         let look = |sample: &Sample| {
             let example = data.example(sample, &mask, &config).unwrap();
@@ -142,7 +142,7 @@ fn masked_values_change_no_prediction_and_only_they_change_the_loss() {
 fn missing_values_are_neither_seen_nor_scored() {
     let config = spectra(&json!({}));
     let (mut data, _) = opened(&config);
-    let sample = with_value(&data.batch(0, 1, &cx()).swap_remove(0), 7, f64::NAN);
+    let sample = with_value(&data.batch(0, 1, &cx()).unwrap().swap_remove(0), 7, f64::NAN);
     for seed in 0..20 {
         let mask = data.mask(&sample, &config, &mut Generator::new(seed, "masks"));
         let example = data.example(&sample, &mask, &config).unwrap();

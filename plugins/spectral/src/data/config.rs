@@ -135,7 +135,7 @@ impl CsvFiles {
     }
 }
 
-fn default_missing() -> Vec<f64> {
+pub(super) fn default_missing() -> Vec<f64> {
     vec![USGS_DELETED]
 }
 
@@ -143,6 +143,6 @@ fn default_every() -> usize {
     1
 }
 
-fn default_tile() -> usize {
+pub(super) fn default_tile() -> usize {
     64
 }

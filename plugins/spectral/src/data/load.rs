@@ -12,7 +12,10 @@ use super::material::Materials;
 use super::missing::Markers;
 use super::pixels;
 use super::spectrum::Spectrum;
-use super::split::VAL_FRACTION_MAX;
+use super::split::{SplitRule, VAL_FRACTION_MAX};
+
+/// Extensions of cubes' data files.
+pub(super) const CUBES: [&str; 5] = ["img", "dat", "bsq", "bil", "bip"];
 
 impl LibraryConfig {
     /// Checks what the schema can't: that files are there, that headers are sound and fit their
@@ -24,13 +27,7 @@ impl LibraryConfig {
         if let Err(error) = self.materials.compiled() {
             faults.push(below(&format!("{key}.materials"), "pattern", error));
         }
-        let fraction = self.split.val_fraction;
-        if !(0.0..=VAL_FRACTION_MAX).contains(&fraction) {
-            let message =
-                format!("the part held back must be from 0 to {VAL_FRACTION_MAX}, not {fraction}");
-            let error = Error::new("spectral::val_fraction", message);
-            faults.push(error.at(format!("{key}.split.val_fraction")));
-        }
+        faults.extend(check_fraction(&self.split, key));
         if self.sources.is_empty() {
             let error = Error::new("spectral::no_source", "there are no spectra to read");
             faults.push(error.at(format!("{key}.sources")).help(
@@ -79,6 +76,18 @@ impl LibraryConfig {
     }
 }
 
+/// What is wrong with the part that a split holds back, if anything is.
+pub(super) fn check_fraction(split: &SplitRule, key: &str) -> Option<Error> {
+    let fraction = split.val_fraction;
+    if (0.0..=VAL_FRACTION_MAX).contains(&fraction) {
+        return None;
+    }
+    let message =
+        format!("the part held back must be from 0 to {VAL_FRACTION_MAX}, not {fraction}");
+    let error = Error::new("spectral::val_fraction", message);
+    Some(error.at(format!("{key}.split.val_fraction")))
+}
+
 /// An error about a setting below `at`: the one that it names, else `setting`.
 fn below(at: &str, setting: &str, error: Error) -> Error {
     let setting = error.path.clone().unwrap_or_else(|| setting.to_owned());
@@ -90,7 +99,7 @@ impl SpectraSource {
         match self {
             Self::Envi(source) => source.path.files(&["sli"]),
             Self::Csv(source) => source.path.files(&["csv", "tsv"]),
-            Self::Cube(source) => source.path.files(&["img", "dat", "bsq", "bil", "bip"]),
+            Self::Cube(source) => source.path.files(&CUBES),
         }
     }
 

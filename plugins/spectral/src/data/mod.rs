@@ -3,7 +3,7 @@
 //! A section's [`LibraryConfig`] names sources; [`LibraryConfig::load`] reads them into one
 //! [`Library`], whose spectra have axes of their own; [`Library::resampled`] brings them onto one
 //! grid; and [`LibraryConfig::split`] holds materials back. Large images are read by window
-//! ([`envi::Cube`]).
+//! ([`envi::Cube`], [`Patches`]).
 
 mod config;
 mod csv;
@@ -12,6 +12,7 @@ mod library;
 mod load;
 mod material;
 mod missing;
+mod patches;
 mod paths;
 mod pixels;
 mod spectrum;
@@ -23,6 +24,7 @@ pub use csv::{CsvDelimiter, CsvForm, CsvLayout, read_csv};
 pub use library::Library;
 pub use material::{MaterialRule, Materials};
 pub use missing::{Markers, USGS_DELETED};
+pub use patches::{PatchConfig, Patches, Survey};
 pub use paths::Paths;
 pub use spectrum::{Resampler, Spectrum};
 pub use split::SplitRule;

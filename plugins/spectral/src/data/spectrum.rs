@@ -172,6 +172,7 @@ fn source(samples_nm: &[f64], nm: f64) -> Source {
 
 /// Positions of a file in the order of rising wavelengths: the axis, and which sample of the file
 /// stands at each place of it.
+#[derive(Debug)]
 pub(super) struct Ordered {
     pub(super) axis: Axis,
     places: Arc<[usize]>,

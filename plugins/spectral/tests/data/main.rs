@@ -6,6 +6,7 @@ mod cubes;
 mod header_faults;
 mod libraries;
 mod names;
+mod patches;
 mod sources;
 mod support;
 mod tables;

@@ -127,9 +127,9 @@ pub(super) unsafe fn tile_f32(inner: usize, left: Left, right: *const f32, tile:
     unsafe {
         // A head of attention is often no wider than one vector.
         if tile.columns <= LANES {
-            walk!([0], inner, left, right, tile, vector, one, sum)
+            walk!([0], inner, left, right, tile, vector, one, sum);
         } else {
-            walk!([0, 1], inner, left, right, tile, vector, one, sum)
+            walk!([0, 1], inner, left, right, tile, vector, one, sum);
         }
     }
 }
@@ -148,9 +148,9 @@ pub(super) unsafe fn tile_bf16(inner: usize, left: Left, right: *const f32, tile
     // SAFETY: as above.
     unsafe {
         if tile.columns <= LANES {
-            walk!([0], inner, left, right, tile, vector, one, sum)
+            walk!([0], inner, left, right, tile, vector, one, sum);
         } else {
-            walk!([0, 1], inner, left, right, tile, vector, one, sum)
+            walk!([0, 1], inner, left, right, tile, vector, one, sum);
         }
     }
 }
