@@ -36,7 +36,7 @@ MAE = """
 phase = "mae"
 [mae.data]
 kind = "noise"
-[mae.training]
+[mae.train]
 batch_size = 64
 [mae.encoder]
 embed_dim = 256

@@ -220,7 +220,7 @@ fn a_profile_that_is_not_there() {
     exit: 2
     ----- stderr
     error: unknown profile `smoke-pretrian`
-      = expected: one of `dev`, `dev-sft`, `exp-t1024-nocp`, `exp-t512-cp`, `exp-t512-nocp`, `minimal`, `minimal-sft`, `pipeline-dev`, `pipeline-prod`, `pipeline-smoke`, `prod`, `prod-sft`, `smoke-pretrain`, `smoke-sft`
+      = expected: one of `dev`, `dev-align`, `dev-mae`, `dev-sft`, `exp-t1024-nocp`, `exp-t512-cp`, `exp-t512-nocp`, `minimal`, `minimal-sft`, `pipeline-dev`, `pipeline-prod`, `pipeline-smoke`, `pipeline-spectral-dev`, `pipeline-spectral-smoke`, `prod`, `prod-sft`, `smoke-align`, `smoke-mae`, `smoke-pretrain`, `smoke-sft`
     help: did you mean `smoke-pretrain`?
 
     error: 1 configuration error; nothing was started

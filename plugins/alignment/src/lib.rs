@@ -81,7 +81,12 @@ impl Trainer for Alignment {
 
     fn prepare(config: Config, given: &Artifacts, cx: &PhaseContext) -> Result<Self> {
         let pairs = Pairs::open(&config.data, config.trainer.batch_size, cx)?;
-        let stats = stats(&config, &pairs, cx)?;
+        // Values that an encoder was trained with are scaled as they were there.
+        let handed = SpectralEncoder::latest(given)?.and_then(|(trained, _)| trained.value_stats);
+        let stats = match handed.filter(|_| is_global(&config)) {
+            Some(stats) => Some(stats),
+            None => stats(&config, &pairs, cx)?,
+        };
         let sides = sides(&config, &pairs, stats)?;
         let learner = Learner::new(&config, &sides, cx)?;
         if let (Some(own), Some((trained, tensors))) =
@@ -203,9 +208,13 @@ fn check_handover(config: &Config, upstream: &Artifacts) -> Result<()> {
     }
 }
 
+fn is_global(config: &Config) -> bool {
+    config.tokenizer.value_norm == ValueNorm::GlobalZscore
+}
+
 /// Mean and deviation of the training values, where the tokenizer wants them.
 fn stats(config: &Config, pairs: &Pairs, cx: &PhaseContext) -> Result<Option<ValueStats>> {
-    if config.tokenizer.value_norm != ValueNorm::GlobalZscore {
+    if !is_global(config) {
         return Ok(None);
     }
     let seen = pairs.next(config.trainer.batch_size, &mut cx.generator("value stats"))?;

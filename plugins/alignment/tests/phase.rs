@@ -242,6 +242,18 @@ fn an_encoder_is_handed_on_and_another_one_is_refused() {
     assert_eq!(values(&old, sensor), values(&new, sensor));
     let lab = "model/lab.encoder.embed.weight";
     assert_ne!(values(&old, lab), values(&new, lab));
+    // Scaled as the values of the first were, whatever this one would measure.
+    let mut global = section.clone();
+    global["tokenizer"] = json!({"value_norm": "global_zscore"});
+    let mut first = prepared(&global, &Artifacts::default(), &cx);
+    let mut theirs = first.artifacts().unwrap().remove(1);
+    assert_eq!(theirs.kind, towers::KIND);
+    theirs.settings["value_stats"] = json!({"mean": 7.0, "std": 3.0});
+    let mut scaled = Artifacts::default();
+    scaled.push("first", theirs);
+    let own = prepared(&global, &scaled, &cx).artifacts().unwrap().remove(1);
+    assert_eq!(own.settings["value_stats"], json!({"mean": 7.0, "std": 3.0}));
+
     let mut wider = section.clone();
     wider["model"]["depth"] = json!(2);
     let error = Alignment::check(&config(&wider), &given).remove(0);

@@ -23,6 +23,7 @@ pub struct Config {
     /// What is scored.
     pub objective: ObjectiveConfig,
     /// How to train.
+    #[serde(rename = "train")]
     pub training: TrainingConfig,
     /// What to learn from.
     pub data: DataConfig,
@@ -261,7 +262,7 @@ impl Config {
         let mut faults = within("encoder", self.encoder.check());
         faults.extend(self.check_decoder());
         faults.extend(within("masking", self.masking.check(self.data.has_bands())));
-        faults.extend(within("training", self.training.check()));
+        faults.extend(within("train", self.training.check()));
         faults.extend(within("tokenizer", self.tokenizer.check()));
         faults.extend(self.data.check());
         faults

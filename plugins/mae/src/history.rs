@@ -17,7 +17,10 @@ const MOVED: [(&str, &str); 5] = [
 /// The history of the section. What was trained on there was noise, whatever the file said.
 pub(crate) fn changes() -> Vec<Change> {
     let removed = |key: &str, why: &str| Change::removed(VERSION, &format!("train.{key}"), why);
-    let mut changes = vec![Change::implied(VERSION, "train", "data.kind", "noise")];
+    // Each of these tells a file of that time.
+    let old = ["mode", "mask_path", "embed_dim", "basis_K"];
+    let noise = |key| Change::implied(VERSION, &format!("train.{key}"), "data.kind", "noise");
+    let mut changes: Vec<Change> = old.into_iter().map(noise).collect();
     changes.extend(MOVED.map(|(from, to)| Change::moved(VERSION, from, to)));
     changes.extend([
         removed("mode", "this trainer is the masked autoencoder").accepting(["mae"]),
@@ -32,7 +35,6 @@ pub(crate) fn changes() -> Vec<Change> {
         removed("banddepth_weight", depths).accepting([0.0]),
         removed("banddepth_loss", depths),
         removed("banddepth_hidden", depths),
-        Change::moved(VERSION, "train", "training"),
     ]);
     changes
 }

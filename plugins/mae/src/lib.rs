@@ -82,7 +82,7 @@ impl Trainer for Mae {
     }
 
     fn batching() -> Option<Batching> {
-        Some(Batching::new("training.batch_size"))
+        Some(Batching::new("train.batch_size"))
     }
 
     fn check(config: &Config, _: &Artifacts) -> Vec<Error> {

@@ -22,7 +22,7 @@ fn section() -> Value {
         "decoder": {"basis_K": 5},
         "masking": {"mask_kind": "mixed", "block_nm": 100.0},
         "objective": {"smoothness_weight": 0.01},
-        "training": {
+        "train": {
             "batch_size": 6, "max_steps": 300, "lr": 3e-3, "warmup_steps": 30, "eval_every": 20,
             "save_every": 20, "eval_samples": 16,
         },
@@ -101,7 +101,7 @@ fn the_smallest_run_has_finite_losses() {
     let section = json!({
         "encoder": {"embed_dim": 4, "depth": 2, "heads": 2},
         "masking": {"spatial_ratio": 0.5, "spectral_ratio": 0.5},
-        "training": {"batch_size": 2, "max_steps": 2, "warmup_steps": 0},
+        "train": {"batch_size": 2, "max_steps": 2, "warmup_steps": 0},
         "data": {"kind": "noise"},
     });
     let losses = run(&mut prepare(&section), 0..2);
@@ -115,7 +115,7 @@ fn pixels_may_all_be_kept_and_positions_left_out() {
         let section = json!({
             "encoder": {"embed_dim": 8, "depth": 1, "heads": 2, "position": position},
             "masking": masking,
-            "training": {"batch_size": 2, "max_steps": 3, "lr": 1e-2, "warmup_steps": 0},
+            "train": {"batch_size": 2, "max_steps": 3, "lr": 1e-2, "warmup_steps": 0},
             "data": {"kind": "noise"},
         });
         run(&mut prepare(&section), 0..3)
@@ -134,7 +134,7 @@ fn noise_can_not_be_learned_unless_it_is_seen() {
             "encoder": {"embed_dim": 16, "depth": 1, "heads": 2, "d_ff": 32},
             "objective": {"loss_region": region},
             "masking": {"spatial_ratio": 0.25, "spectral_ratio": 0.25},
-            "training": {"batch_size": 8, "max_steps": 150, "lr": 3e-3},
+            "train": {"batch_size": 8, "max_steps": 150, "lr": 3e-3},
             "data": {"kind": "noise", "n_pixels": 8, "n_bands": 4},
         });
         let losses = run(&mut prepare(&section), 0..150);
@@ -190,7 +190,7 @@ fn patches_of_a_cube_are_learned_and_resumed_bit_for_bit() {
         "encoder": {"embed_dim": 16, "depth": 1, "heads": 2, "position": "token_index"},
         "decoder": {"position": "token_index"},
         "masking": {"spatial_ratio": 0.25, "spectral_ratio": 0.34},
-        "training": {"batch_size": 6, "max_steps": 300, "lr": 5e-3},
+        "train": {"batch_size": 6, "max_steps": 300, "lr": 5e-3},
         "data": {"kind": "cube", "path": path, "side": 4, "tile": 4},
     });
     let mut trainer = prepare(&section);
@@ -232,8 +232,8 @@ fn what_disagrees_is_told_with_its_key() {
     assert_eq!(with("masking.spectral_ratio", json!(1.0)), ["masking.spectral_ratio"]);
     assert_eq!(with("masking.spatial_ratio", json!(0.5)), ["masking.spatial_ratio"]);
     assert_eq!(with("encoder.heads", json!(3)), ["encoder.heads", "decoder.heads"]);
-    assert_eq!(with("training.warmup_steps", json!(301)), ["training.warmup_steps"]);
-    assert_eq!(with("training.min_lr", json!(1.0)), ["training.min_lr"]);
+    assert_eq!(with("train.warmup_steps", json!(301)), ["train.warmup_steps"]);
+    assert_eq!(with("train.min_lr", json!(1.0)), ["train.min_lr"]);
     let mut noise = section();
     noise["data"] = json!({"kind": "noise"});
     noise["decoder"]["predicts"] = json!("difference");

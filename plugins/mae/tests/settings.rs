@@ -42,7 +42,7 @@ fn section(data: &Value) -> Value {
         "decoder": {"depth": 2, "heads": 2, "basis_K": 3},
         "masking": {"mask_kind": "mixed", "spectral_ratio": 0.4, "block_nm": 100.0},
         "objective": {"smoothness_weight": 0.1},
-        "training": {
+        "train": {
             "batch_size": 3, "max_steps": 9, "lr": 0.01, "min_lr": 0.001, "warmup_steps": 1,
             "weight_decay": 0.1, "grad_clip": 0.1, "log_every": 2, "eval_every": 3, "save_every": 4,
             "eval_samples": 2,

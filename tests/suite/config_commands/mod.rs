@@ -78,7 +78,7 @@ fn five_phases_of_four_plugins_are_like_one() {
     ");
     let listed = project.host(["profiles", "list"]).expect(0).stdout;
     let listed = listed.lines().find(|line| line.trim_start().starts_with("five ")).unwrap();
-    assert_snapshot!(listed, @"  five            2 + 200 steps (stress → pretrain → first → sft → second)");
+    assert_snapshot!(listed, @"  five                     2 + 200 steps (stress → pretrain → first → sft → second)");
     let explain = |key: &str| {
         let args = ["config", "explain", key, "--profile", "five", "second.total_steps=4"];
         let output = project.host(args).expect(0);

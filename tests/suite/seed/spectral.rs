@@ -245,7 +245,7 @@ fn a_masked_autoencoder_has_its_values() {
         })
     );
     let expected = json!({
-        "training": {
+        "train": {
             "batch_size": 64, "lr": 0.0003, "max_steps": 1000, "log_every": 50, "eval_every": 200,
             "save_every": 200,
         },
@@ -255,19 +255,19 @@ fn a_masked_autoencoder_has_its_values() {
     });
     assert_eq!(common(&settings["mae"], &expected), expected);
     assert_snapshot!(output.stderr.trim_end(), @"
-    warning: `train` in `run.yaml:8` is now `training`
     warning: `train.mask_path` in `run.yaml:9` is not a setting any more: the first mask is the artifact `mask` of the phase
     warning: `train.mode` in `run.yaml:10` is not a setting any more: this trainer is the masked autoencoder
     warning: `train.embed_dim` in `run.yaml:17` is now `encoder.embed_dim`
     warning: `train.n_heads` in `run.yaml:18` is now `encoder.heads`
-    warning: `run.yaml` has 2 more keys of an earlier version; `host config migrate run.yaml --phase mae` shows all
+    warning: `train.depth` in `run.yaml:19` is now `encoder.depth`
+    warning: `train.basis_K` in `run.yaml:20` is not a setting any more: it made a module that nothing used; `decoder.basis_K` is one that is; `host config migrate run.yaml --phase mae --write` rewrites the file
     ");
 }
 
 /// It runs as it is, but for its size: a step of 64 samples of 256 pixels takes its time.
 #[test]
 fn a_masked_autoencoder_runs() {
-    let small = ["--max-steps", "2", "mae.encoder.embed_dim=16", "mae.training.batch_size=2"];
+    let small = ["--max-steps", "2", "mae.encoder.embed_dim=16", "mae.train.batch_size=2"];
     let run = ["run", "--config", "run.yaml", "--phase", "mae"];
     let output = project(MAE).host([&run[..], &small[..]].concat()).expect(0);
     assert!(output.stdout.contains("mae  2 steps"), "{output}");
@@ -291,7 +291,7 @@ fn global_counts_before_a_trainers_own_key_for_every_trainer() {
         let output = resolve(&project(text), phase, more);
         (output.json()["global"]["seed"].as_u64().unwrap(), output.stderr.trim_end().to_owned())
     };
-    for (phase, block) in [("mae", "training"), ("alignment", "trainer")] {
+    for (phase, block) in [("mae", "train"), ("alignment", "trainer")] {
         let own = format!("{block}: {{seed: 9}}\n");
         let both = format!("global: {{seed: 1}}\n{own}");
         assert_eq!(seed("{}\n", phase, &[]), (42, String::new()));
@@ -405,12 +405,12 @@ fn an_unknown_key_is_refused_in_every_section() {
       = key: global.sede
     help: did you mean `seed`?
 
-    error: unknown key `n_head` in `mae.training`
+    error: unknown key `n_head` in `mae.train`
       --> run.yaml:18:3
        |
     18 |   n_head: 8
        |   ^^^^^^
-       = key: mae.training.n_head
+       = key: mae.train.n_head
     help: known keys: `batch_size`, `max_steps`, `lr`, `min_lr`, `warmup_steps`, `weight_decay`, `betas`, `grad_clip`, `log_every`, `eval_every`, `save_every`, `eval_samples`
 
     error: unknown key `trian` in `mae`
@@ -419,7 +419,7 @@ fn an_unknown_key_is_refused_in_every_section() {
     21 | trian: {}
        | ^^^^^
        = key: mae.trian
-    help: known keys: `encoder`, `decoder`, `masking`, `objective`, `training`, `data`, `tokenizer`
+    help: did you mean `train`?
 
     error: 3 configuration errors; nothing was started
     ");
@@ -438,22 +438,22 @@ fn keys_in_the_wrong_place_are_told_where_they_belong() {
     1 | batch_size: 8
       | ^^^^^^^^^^
       = key: mae.batch_size
-    help: `batch_size` belongs under `mae.training`
+    help: `batch_size` belongs under `mae.train`
 
-    error: unknown key `train` in `mae.training`
+    error: unknown key `train` in `mae.train`
      --> run.yaml:3:3
       |
     3 |   train: {lr: 0.1}
       |   ^^^^^
-      = key: mae.training.train
-    help: known keys: `batch_size`, `max_steps`, `lr`, `min_lr`, `warmup_steps`, `weight_decay`, `betas`, `grad_clip`, `log_every`, `eval_every`, `save_every`, `eval_samples`
+      = key: mae.train.train
+    help: `train` belongs under `mae`
 
-    error: unknown key `threads` in `mae.training`
+    error: unknown key `threads` in `mae.train`
      --> run.yaml:5:3
       |
     5 |   threads: 2
       |   ^^^^^^^
-      = key: mae.training.threads
+      = key: mae.train.threads
     help: `threads` belongs under `global`
 
     error: unknown key `embed_dim` in `mae`
