@@ -189,6 +189,17 @@ pub enum Plugins {
         #[arg(long)]
         json: bool,
     },
+    /// Make the crate of a new plugin, with a trainer that runs and tests
+    New {
+        /// Name of the plugin, of its crate and of its phase: `my-trainer`
+        name: String,
+        /// The directory to make; the name if not given
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// The directory of the SDK's crate; that of the checkout this host is from if not given
+        #[arg(long, value_name = "DIR")]
+        sdk: Option<PathBuf>,
+    },
     /// Show what a plugin says of itself, and its keys
     Inspect {
         /// The plugin's name, or a library file

@@ -17,3 +17,4 @@ mod override_args;
 pub mod progress;
 pub mod registry;
 pub mod run;
+pub mod scaffold;

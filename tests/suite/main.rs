@@ -8,6 +8,9 @@ mod cli;
 /// What lies on the plugin path: found, refused, in conflict, misbehaving.
 mod plugins;
 
+/// A new plugin, from the first command to its run in a pipeline.
+mod scaffold;
+
 /// GPUs and plugins that are built for them.
 mod cuda;
 

@@ -127,6 +127,21 @@ pub fn third_party(plugin: &str) -> PathBuf {
     library
 }
 
+/// Tests and builds a crate of an author's own with cargo, without the network; returns its library.
+pub fn author(directory: &Path, name: &str) -> PathBuf {
+    let _building = lock();
+    let target = target_directory().join("plugins");
+    // The versions that lie on this machine.
+    copy(&repository().join("tests/plugins/Cargo.lock"), &directory.join("Cargo.lock"));
+    for what in ["test", "build"] {
+        let mut command = cargo(what, &profile());
+        command.args(["--quiet", "--offline", "--manifest-path"]).arg(directory.join("Cargo.toml"));
+        command.arg("--target-dir").arg(&target);
+        finish(command);
+    }
+    target.join(profile()).join(library_name(&name.replace('-', "_")))
+}
+
 /// An example of a package, in a release build whatever the tests themselves were built with.
 pub fn release_example(package: &str, example: &str) -> PathBuf {
     let _building = lock();

@@ -11,6 +11,8 @@ mod project;
 
 pub use c_library::c_library;
 pub use files::{Tensor, contents, read_json, read_lines, read_tensors, tree};
-pub use installation::{Installation, first_party, release_example, repository, third_party};
+pub use installation::{
+    Installation, author, first_party, release_example, repository, third_party,
+};
 pub use output::Output;
 pub use project::{Project, Running};

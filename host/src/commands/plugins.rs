@@ -11,12 +11,24 @@ use crate::cli::Plugins;
 use crate::config::{KeyBlock, key_blocks};
 use crate::registry::{Plugin, Registry, Source};
 use crate::run::RunError;
+use crate::scaffold::{Request, create};
 
 pub(super) fn exec(command: Plugins) -> Result<u8, RunError> {
     match command {
         Plugins::List { json } => list(json),
         Plugins::Inspect { plugin, json } => inspect(&plugin, json),
+        Plugins::New { name, out, sdk } => new(&Request { name, directory: out, sdk }),
     }
+}
+
+fn new(request: &Request) -> Result<u8, RunError> {
+    let created = create(request)?;
+    let directory = created.directory.display();
+    note(&format!("made the plugin `{}` in `{directory}`; build it, then run it:", request.name));
+    note(&format!("  cargo build --release --manifest-path {directory}/Cargo.toml"));
+    let path = format!("HOST_PLUGIN_PATH={directory}/target/release");
+    note(&format!("  {path} host run --config {directory}/run.toml"));
+    Ok(0)
 }
 
 /// Exit code 1 says that something on the plugin path is not usable.
