@@ -105,28 +105,6 @@ const TAKEN: [&str; 62] = [
     "yield",
 ];
 
-/// Types that the template has already.
-const TYPES: [&str; 18] = [
-    "Artifact",
-    "Artifacts",
-    "Config",
-    "Default",
-    "Deserialize",
-    "Error",
-    "Evaluation",
-    "Generator",
-    "JsonSchema",
-    "Metrics",
-    "PhaseContext",
-    "Result",
-    "Schedule",
-    "Serialize",
-    "Settings",
-    "Stateful",
-    "TensorHandle",
-    "Trainer",
-];
-
 /// Longest name: it is part of file names.
 const NAME_MAX: usize = 64;
 
@@ -150,7 +128,6 @@ pub fn create(request: &Request) -> Result<Created, RunError> {
     let values = [
         ("{{name}}", request.name.clone()),
         ("{{crate}}", request.name.replace('-', "_")),
-        ("{{type}}", type_name(&request.name)),
         ("{{sdk}}", sdk),
         ("{{rust}}", env!("CARGO_PKG_RUST_VERSION").to_owned()),
         ("{{directory}}", whole.display().to_string()),
@@ -200,16 +177,6 @@ fn check_name(name: &str) -> Result<(), RunError> {
     Ok(())
 }
 
-/// `my-trainer` as `MyTrainer`.
-fn type_name(name: &str) -> String {
-    let word = |word: &str| {
-        let (first, rest) = word.split_at(1);
-        first.to_uppercase() + rest
-    };
-    let name: String = name.split('-').map(word).collect();
-    if TYPES.contains(&name.as_str()) { name + "Phase" } else { name }
-}
-
 /// How the new crate names the SDK.
 fn sdk_source(given: Option<&Path>) -> Result<String, RunError> {
     let as_path = |directory: &Path| {
@@ -238,13 +205,6 @@ fn is_sdk(directory: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_become_types() {
-        assert_eq!(type_name("my-trainer"), "MyTrainer");
-        assert_eq!(type_name("v2-model"), "V2Model");
-        assert_eq!(type_name("config"), "ConfigPhase");
-    }
 
     #[test]
     fn no_placeholder_is_left() {
