@@ -7,14 +7,12 @@ SDK's stack; their peers are `peer_mlp.py` and `peer_gpt.py`. Builds, environmen
 those of `run.py`.
 """
 
-import argparse
 import os
-import platform
 import statistics
 import subprocess
 from pathlib import Path
 
-from run import HERE, ROOT, cpu, measure, python, write
+from run import HERE, ROOT, measure, options, python, write
 
 # The case, what an author wrote, and what it is measured against.
 CASES = {
@@ -32,12 +30,8 @@ def build():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser = options(__doc__, seconds=5.0)
     parser.add_argument("--only", choices=CASES)
-    parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     executable, examples = python(), build()
     common = ["--threads", str(args.threads), "--seconds", str(args.seconds)]
@@ -56,10 +50,7 @@ def main():
         ]
         report(case, rounds)
         results.append({"case": case, "rounds": rounds})
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        machine = {"cpu": cpu(), "threads": args.threads, "system": platform.platform()}
-        write(args.out, machine, results)
+    write(args, results)
 
 
 def rate(measured):

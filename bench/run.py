@@ -59,12 +59,8 @@ def contestants(args, executable, ours, size, precision, dropout):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=8.0)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser = options(__doc__, seconds=8.0)
     parser.add_argument("--only", default="", help="words that a case must have: dev, prod, f32, bf16, 0, 0.1")
-    parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     executable, ours = python(), build()
     wanted = set(filter(None, args.only.split(",")))
@@ -86,20 +82,31 @@ def main():
             rounds.append(row)
         results.append({"size": size, "precision": precision, "dropout": dropout, "rounds": rounds})
         report(f"{size} {precision} dropout {dropout:g}", rounds)
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        machine = {"cpu": cpu(), "threads": args.threads, "system": platform.platform()}
-        write(args.out, machine, results)
+    write(args, results)
 
 
-def write(path, machine, results):
-    """A line for the machine, and a line for each measurement."""
+def options(about, seconds):
+    """The options that all comparisons have."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=seconds)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--out", type=Path)
+    return parser
+
+
+def write(args, results):
+    """A line for the machine, and a line for each measurement, to `--out` if it is given."""
+    if not args.out:
+        return
+    machine = {"cpu": cpu(), "threads": args.threads, "system": platform.platform()}
     lines = [{"machine": machine}]
     for case in results:
         rounds = case.pop("rounds")
         for number, row in enumerate(rounds, 1):
             lines += [{**case, "round": number, "who": who, **row[who]} for who in row]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def rate(measured):

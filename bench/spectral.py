@@ -7,16 +7,14 @@ and turned into tokens too. The peers are `peer_spectral.py`, whose data is made
 the file are those of `run.py`.
 """
 
-import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import tempfile
 from pathlib import Path
 
-from run import HERE, ROOT, cpu, measure, python, write
+from run import HERE, ROOT, measure, options, python, write
 
 # Batch 8, 256 and 285 tokens, depth 2, width 64: `wide` has the reference's feed-forward part too.
 ALIGNMENT = """
@@ -73,12 +71,8 @@ def measure_ours(host, configuration, args):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=6.0)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser = options(__doc__, seconds=6.0)
     parser.add_argument("--only", default="", help="what the name of a case begins with")
-    parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     executable, host = python(), build()
     common = ["--threads", str(args.threads), "--seconds", str(args.seconds)]
@@ -94,10 +88,7 @@ def main():
         ]
         report(case, rounds)
         results.append({"case": case, "rounds": rounds})
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        machine = {"cpu": cpu(), "threads": args.threads, "system": platform.platform()}
-        write(args.out, machine, results)
+    write(args, results)
 
 
 def report(case, rounds):

@@ -21,13 +21,6 @@ pub struct Request {
     pub sdk: Option<PathBuf>,
 }
 
-/// What was made.
-#[derive(Clone, Debug)]
-pub struct Created {
-    /// The crate's directory, as it was asked for.
-    pub directory: PathBuf,
-}
-
 /// Each file of a new crate, with its template.
 const FILES: [(&str, &str); 7] = [
     ("Cargo.toml", include_str!("../templates/minimal/Cargo.toml.in")),
@@ -108,12 +101,12 @@ const TAKEN: [&str; 62] = [
 /// Longest name: it is part of file names.
 const NAME_MAX: usize = 64;
 
-/// Makes a crate.
+/// Makes a crate; returns its directory, as it was asked for.
 ///
 /// # Errors
 /// When the name is none, the directory is there, or the SDK isn't; nothing was written then. When
 /// writing fails.
-pub fn create(request: &Request) -> Result<Created, RunError> {
+pub fn create(request: &Request) -> Result<PathBuf, RunError> {
     check_name(&request.name)?;
     let directory = request.directory.clone().unwrap_or_else(|| PathBuf::from(&request.name));
     if fs::symlink_metadata(&directory).is_ok() {
@@ -137,7 +130,7 @@ pub fn create(request: &Request) -> Result<Created, RunError> {
         let _ = fs::remove_dir_all(&temporary);
         return Err(error.into());
     }
-    Ok(Created { directory })
+    Ok(directory)
 }
 
 fn write_all(directory: &Path, values: &[(&str, String)]) -> std::io::Result<()> {
@@ -216,7 +209,7 @@ mod tests {
         };
         let made = create(&request).unwrap();
         for (file, _) in FILES {
-            let text = fs::read_to_string(made.directory.join(file)).unwrap();
+            let text = fs::read_to_string(made.join(file)).unwrap();
             assert!(!text.contains("{{"), "{file}: {text}");
         }
         let names: Vec<_> = fs::read_dir(directory.path().join("a")).unwrap().flatten().collect();

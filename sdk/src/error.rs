@@ -48,6 +48,18 @@ impl Error {
         self
     }
 
+    /// Puts the name of a block in front of the path; without a path the error is about the block.
+    ///
+    /// ```
+    /// let error = sdk::Error::new("config::range", "`lr` must be above 0: -1").at("lr");
+    /// assert_eq!(error.below("training").path.as_deref(), Some("training.lr"));
+    /// ```
+    #[must_use]
+    pub fn below(self, block: &str) -> Self {
+        let path = self.path.as_ref().map_or(block.to_owned(), |path| format!("{block}.{path}"));
+        self.at(path)
+    }
+
     /// Adds the way out.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {

@@ -33,9 +33,7 @@ impl Installation {
         ONCE.get_or_init(|| {
             let _building = lock();
             cargo_build(&[]);
-            let plugins = first_party();
-            let this =
-                Self::copied("dynamic", &plugins.iter().map(String::as_str).collect::<Vec<_>>());
+            let this = Self::copied("dynamic", &first_party());
             this.add_configs();
             this
         })
@@ -65,7 +63,7 @@ impl Installation {
         &self.directory
     }
 
-    fn copied(name: &str, plugins: &[&str]) -> Self {
+    fn copied(name: &str, plugins: &[String]) -> Self {
         let directory = installs().join(name);
         fs::create_dir_all(&directory).expect("the build directory takes an installation");
         let built = build_directory();

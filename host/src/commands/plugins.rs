@@ -22,8 +22,8 @@ pub(super) fn exec(command: Plugins) -> Result<u8, RunError> {
 }
 
 fn new(request: &Request) -> Result<u8, RunError> {
-    let created = create(request)?;
-    let directory = created.directory.display();
+    let directory = create(request)?;
+    let directory = directory.display();
     note(&format!("made the plugin `{}` in `{directory}`; build it, then run it:", request.name));
     note(&format!("  cargo build --release --manifest-path {directory}/Cargo.toml"));
     let path = format!("HOST_PLUGIN_PATH={directory}/target/release");

@@ -218,7 +218,7 @@ impl Learner {
         Ok(Self {
             optimizer: AdamW::new(params, config.optimizer.adamw()).workers(&workers),
             gradients: Gradients::new(params).workers(&workers),
-            schedule: config.optimizer.schedule(config.trainer.max_steps),
+            schedule: config.optimizer.rates(config.trainer.max_steps).schedule(),
             grad_clip: config.trainer.grad_clip_norm,
             has_dropout: config.model.dropout > 0.0,
             dropout: cx.generator("dropout"),

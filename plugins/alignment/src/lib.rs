@@ -81,18 +81,12 @@ impl Trainer for Alignment {
 
     fn prepare(config: Config, given: &Artifacts, cx: &PhaseContext) -> Result<Self> {
         let pairs = Pairs::open(&config.data, config.trainer.batch_size, cx)?;
-        // Values that an encoder was trained with are scaled as they were there.
-        let handed = SpectralEncoder::latest(given)?.and_then(|(trained, _)| trained.value_stats);
-        let stats = match handed.filter(|_| is_global(&config)) {
-            Some(stats) => Some(stats),
-            None => stats(&config, &pairs, cx)?,
-        };
+        let handed = SpectralEncoder::latest(given)?;
+        let stats = stats(&config, &pairs, handed.as_ref().map(|(trained, _)| trained), cx)?;
         let sides = sides(&config, &pairs, stats)?;
         let learner = Learner::new(&config, &sides, cx)?;
-        if let (Some(own), Some((trained, tensors))) =
-            (encoder(&config, &pairs.sensor, stats), SpectralEncoder::latest(given)?)
-        {
-            own.check(&trained)?;
+        if let Some((trained, tensors)) = handed {
+            check_fit(&config, &pairs.sensor, &trained)?;
             learner.start_from(tensors)?;
             log::info!("the sensor's tower starts with the encoder of an earlier phase");
         }
@@ -190,9 +184,16 @@ fn encoder(config: &Config, sensor: &Sensor, stats: Option<ValueStats>) -> Optio
 
 /// Whether the encoder that an earlier phase will hand on fits the sensor's tower.
 fn check_handover(config: &Config, upstream: &Artifacts) -> Result<()> {
-    let Some((trained, _)) = SpectralEncoder::latest(upstream)? else { return Ok(()) };
-    match encoder(config, &config.data.opened()?, None) {
-        Some(own) => own.check(&trained).map_err(|error| {
+    match SpectralEncoder::latest(upstream)? {
+        Some((trained, _)) => check_fit(config, &config.data.opened()?, &trained),
+        None => Ok(()),
+    }
+}
+
+/// Whether an encoder fits the sensor's tower; the error stands at a key of this section.
+fn check_fit(config: &Config, sensor: &Sensor, trained: &SpectralEncoder) -> Result<()> {
+    match encoder(config, sensor, None) {
+        Some(own) => own.check(trained).map_err(|error| {
             let path = match error.path.as_deref().and_then(|path| path.split_once('.')) {
                 Some(("encoder", key)) => format!("model.{key}"),
                 Some((block, key)) => format!("{block}.{key}"),
@@ -208,14 +209,19 @@ fn check_handover(config: &Config, upstream: &Artifacts) -> Result<()> {
     }
 }
 
-fn is_global(config: &Config) -> bool {
-    config.tokenizer.value_norm == ValueNorm::GlobalZscore
-}
-
-/// Mean and deviation of the training values, where the tokenizer wants them.
-fn stats(config: &Config, pairs: &Pairs, cx: &PhaseContext) -> Result<Option<ValueStats>> {
-    if !is_global(config) {
+/// Mean and deviation of the training values, where the tokenizer wants them: those that an encoder
+/// was trained with, else measured.
+fn stats(
+    config: &Config,
+    pairs: &Pairs,
+    handed: Option<&SpectralEncoder>,
+    cx: &PhaseContext,
+) -> Result<Option<ValueStats>> {
+    if config.tokenizer.value_norm != ValueNorm::GlobalZscore {
         return Ok(None);
+    }
+    if let Some(stats) = handed.and_then(|trained| trained.value_stats) {
+        return Ok(Some(stats));
     }
     let seen = pairs.next(config.trainer.batch_size, &mut cx.generator("value stats"))?;
     Ok(ValueStats::of(seen.iter().flat_map(|pair| pair.sensor.iter().copied())))

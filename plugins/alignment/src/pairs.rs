@@ -1,7 +1,9 @@
 //! Pairs to train on: a laboratory's spectrum, and what the sensor sees of it.
 
+use std::collections::BTreeMap;
+
 use sdk::{Error, Generator, PhaseContext, Result};
-use spectral::data::{Library, Resampler};
+use spectral::data::{Library, Resampler, Spectrum};
 use spectral::{
     Axis, AxisUnit, EvenGrid, Grid, Known, Observer, Perturbation, ProjectionConfig, Sensor,
     SyntheticLab,
@@ -92,7 +94,7 @@ impl MadeUp {
 /// The spectra of a library that are trained on, and how there come to be more of them.
 struct Training {
     spectra: Vec<Entry>,
-    materials: Vec<String>,
+    others: Others,
     mixed_part: f64,
     variation: f64,
     lab_nm: Vec<f64>,
@@ -183,7 +185,7 @@ impl Pairs {
         let (lab_nm, is_seen) = (grid.to_nm().to_vec(), observer.is_seen());
         let training = Training {
             spectra,
-            materials: materials(&train),
+            others: Others::of(&train),
             mixed_part: config.mixed_part,
             variation: config.variation,
             lab_nm: lab_nm.clone(),
@@ -219,11 +221,11 @@ impl Pairs {
         match &self.source {
             Source::MadeUp(made_up) => made_up.pairs(n, generator),
             Source::Library(library) => {
-                let Training { spectra, materials, .. } = &library.training;
+                let Training { spectra, others, .. } = &library.training;
                 let order = order(spectra.len(), n, generator);
                 let pair = |idx: usize| {
                     let Entry { lab, known } = library.training.entry(idx, generator);
-                    let other = &spectra[another(materials, idx, generator)].known;
+                    let other = &spectra[others.draw(idx, generator)].known;
                     let sensor = library.observer.observe_known(&known, Some(other), generator)?;
                     Ok(Pair { lab, on_bands: known.seen().to_vec(), sensor })
                 };
@@ -333,16 +335,32 @@ fn fine(grid: &Axis) -> Grid {
     Grid::Even(EvenGrid { start, stop, num })
 }
 
-/// What each spectrum is of.
-fn materials(library: &Library) -> Vec<String> {
-    library.spectra().iter().map(|spectrum| spectrum.material.clone()).collect()
+/// The spectra of all materials but one.
+struct Others {
+    /// Which material each spectrum is of.
+    materials: Vec<usize>,
+    /// For each material the spectra of all others.
+    of_others: Vec<Vec<usize>>,
 }
 
-/// A spectrum of another material than `own`, each with the same odds; `own` where there is none.
-fn another(materials: &[String], own: usize, generator: &mut Generator) -> usize {
-    let others: Vec<usize> =
-        (0..materials.len()).filter(|i| materials[*i] != materials[own]).collect();
-    generator.pick(&others).copied().unwrap_or(own)
+impl Others {
+    fn of(library: &Library) -> Self {
+        let mut numbers = BTreeMap::new();
+        let number = |spectrum: &Spectrum| {
+            let next = numbers.len();
+            *numbers.entry(spectrum.material.clone()).or_insert(next)
+        };
+        let materials: Vec<usize> = library.spectra().iter().map(number).collect();
+        let others = |own| (0..materials.len()).filter(|i| materials[*i] != own).collect();
+        let of_others = (0..numbers.len()).map(others).collect();
+        Self { materials, of_others }
+    }
+
+    /// One of another material than the spectrum `own`, each with the same odds; `own` where there is
+    /// none.
+    fn draw(&self, own: usize, generator: &mut Generator) -> usize {
+        generator.pick(&self.of_others[self.materials[own]]).copied().unwrap_or(own)
+    }
 }
 
 fn rows(library: &Library) -> Vec<Vec<f64>> {
@@ -357,14 +375,14 @@ fn held_back(
     library: &Library,
     cx: &PhaseContext,
 ) -> Result<Vec<HeldBack>> {
-    let (rows, materials) = (rows(library), materials(library));
+    let (rows, others) = (rows(library), Others::of(library));
     let mut all = Vec::new();
     for (name, perturbation) in config.evaluations() {
         let sees = Sees::new(sensor, axis, perturbation)?;
         let mut generator = cx.generator(&format!("held back/{name}"));
         let mut view = || -> Result<Vec<Pair>> {
             let pair = |(idx, row): (usize, &Vec<f64>)| {
-                let other = &rows[another(&materials, idx, &mut generator)];
+                let other = &rows[others.draw(idx, &mut generator)];
                 sees.pair(on_grid.values(row), row, other, &mut generator)
             };
             rows.iter().enumerate().map(pair).collect()

@@ -40,13 +40,7 @@ pub const CAPABILITIES: &[&str] = &[sdk::capability::GENERATE, "export/hf", "exp
 
 /// Puts a section's name in front of the path of each fault.
 pub fn within(section: &str, faults: Vec<Error>) -> impl Iterator<Item = Error> {
-    faults.into_iter().map(move |fault| {
-        let path = match &fault.path {
-            Some(path) => format!("{section}.{path}"),
-            None => section.to_owned(),
-        };
-        fault.at(path)
-    })
+    faults.into_iter().map(move |fault| fault.below(section))
 }
 
 /// A validation loss in nats per token under the names that all phases use: `loss`, `perplexity`

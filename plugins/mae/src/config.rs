@@ -2,10 +2,10 @@
 
 use schemars::JsonSchema;
 use sdk::{Best, Error, Goal, Schedule};
-use sdk_numerics::{AdamWConfig, WarmupCosine};
+use sdk_numerics::AdamWConfig;
 use serde::{Deserialize, Serialize};
 use spectral::TokenizerConfig;
-use towers::{EncoderConfig, PositionEncoding};
+use towers::{EncoderConfig, PositionEncoding, Rates};
 
 use crate::data::DataConfig;
 use crate::masking::MaskingConfig;
@@ -187,11 +187,12 @@ impl Default for TrainingConfig {
 }
 
 impl TrainingConfig {
-    pub(crate) fn schedule(&self) -> WarmupCosine {
-        WarmupCosine {
-            base_lr: self.lr,
+    pub(crate) fn rates(&self) -> Rates {
+        Rates {
+            lr: self.lr,
             min_lr: self.min_lr,
-            warmup_steps: self.warmup_steps.unwrap_or(self.max_steps / 20),
+            warmup_steps: self.warmup_steps,
+            betas: self.betas,
             total_steps: self.max_steps,
         }
     }
@@ -212,28 +213,6 @@ impl TrainingConfig {
             best: Some(Best { metric: "loss".to_owned(), goal: Goal::Min }),
             ..Schedule::new(self.max_steps)
         }
-    }
-
-    fn check(&self) -> Vec<Error> {
-        let mut faults = Vec::new();
-        let mut fault = |key: &str, message: String| {
-            faults.push(Error::new("mae::training", message).at(key));
-        };
-        let (warmup, steps) = (self.warmup_steps.unwrap_or(0), self.max_steps);
-        if warmup > steps {
-            fault(
-                "warmup_steps",
-                format!("`warmup_steps` must be at most `max_steps`: {warmup} > {steps}"),
-            );
-        }
-        for (i, beta) in self.betas.iter().enumerate().filter(|(_, beta)| **beta >= 1.0) {
-            fault(&format!("betas.{i}"), format!("`betas` must be below 1: {beta}"));
-        }
-        if self.min_lr > self.lr {
-            let (min, lr) = (self.min_lr, self.lr);
-            fault("min_lr", format!("`min_lr` must be at most `lr`: {min} > {lr}"));
-        }
-        faults
     }
 }
 
@@ -262,7 +241,7 @@ impl Config {
         let mut faults = within("encoder", self.encoder.check());
         faults.extend(self.check_decoder());
         faults.extend(within("masking", self.masking.check(self.data.has_bands())));
-        faults.extend(within("train", self.training.check()));
+        faults.extend(within("train", self.training.rates().check("max_steps")));
         faults.extend(within("tokenizer", self.tokenizer.check()));
         faults.extend(self.data.check());
         faults
@@ -295,9 +274,5 @@ impl Config {
 
 /// Faults of a block, with the block in front of their keys.
 fn within(block: &str, faults: Vec<Error>) -> Vec<Error> {
-    let place = |fault: Error| {
-        let key = fault.path.clone().map_or(block.to_owned(), |path| format!("{block}.{path}"));
-        fault.at(key)
-    };
-    faults.into_iter().map(place).collect()
+    faults.into_iter().map(|fault| fault.below(block)).collect()
 }

@@ -130,7 +130,7 @@ fn random_mask(
     generator: &mut Generator,
 ) -> Mask {
     let masking = MaskingConfig { mask_kind: MaskKind::Random, ..config.masking.clone() };
-    masking.draw(1, &is_there(sample), Some(spectra.axis_nm()), generator)
+    masking.draw(1, &sample.is_there(), Some(spectra.axis_nm()), generator)
 }
 
 /// One gap of a block's width with kept bands on both sides.
@@ -141,7 +141,7 @@ pub(crate) fn gap_mask(
     generator: &mut Generator,
 ) -> Mask {
     let (nm, width) = (spectra.axis_nm(), config.masking.block_nm);
-    let mut spectral = is_there(sample);
+    let mut spectral = sample.is_there();
     let first = spectral.iter().position(|there| *there).unwrap_or(0);
     let last = spectral.iter().rposition(|there| *there).unwrap_or(0);
     let free = (nm[last] - nm[first] - width).max(0.0);
@@ -152,10 +152,6 @@ pub(crate) fn gap_mask(
         }
     }
     Mask { spatial: vec![true], spectral }
-}
-
-fn is_there(sample: &Sample) -> Vec<bool> {
-    sample.values.iter().map(|value| value.is_finite()).collect()
 }
 
 /// What the model says of these samples under these masks.

@@ -141,7 +141,7 @@ impl Trainer for Mae {
     }
 
     fn step(&mut self, step: u64, cx: &PhaseContext) -> Result<StepReport> {
-        let lr = self.config.training.schedule().lr(step);
+        let lr = self.config.training.rates().schedule().lr(step);
         let examples = self.data.examples(step, &self.config, cx, cx.stages())?;
         let n_samples = examples.len();
         let loss = self.accumulate(step, examples)?;

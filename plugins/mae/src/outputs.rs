@@ -63,7 +63,7 @@ pub(crate) fn artifacts(
 
 /// The mask of the first sample of the first step, true where it is kept.
 fn first_mask(config: &Config, data: &mut Data, cx: &PhaseContext) -> Result<Artifact> {
-    let sample = data.batch(0, config.training.batch_size, cx)?.swap_remove(0);
+    let sample = data.batch(0, 1, cx)?.swap_remove(0);
     let mask = data.mask(&sample, config, &mut cx.generator("masks 0"));
     let masking = &config.masking;
     let payload = json!({

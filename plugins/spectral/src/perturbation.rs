@@ -98,11 +98,7 @@ impl Perturbation {
         if let Some([from, to]) = self.removed_nm.iter().find(|[from, to]| from > to) {
             fault("removed_nm", format!("a range in `removed_nm` must not fall: {from} to {to}"));
         }
-        faults.extend(self.noise.check().into_iter().map(|fault| {
-            let key = fault.path.as_deref().unwrap_or_default();
-            let path = format!("noise.{key}");
-            fault.at(path)
-        }));
+        faults.extend(self.noise.check().into_iter().map(|fault| fault.below("noise")));
         faults
     }
 }

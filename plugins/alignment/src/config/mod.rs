@@ -213,13 +213,7 @@ fn fault(key: &str, message: impl Into<String>) -> Error {
 
 /// Puts a block's name in front of the path of each fault.
 fn within(block: &str, faults: Vec<Error>) -> impl Iterator<Item = Error> {
-    faults.into_iter().map(move |fault| {
-        let path = match &fault.path {
-            Some(path) => format!("{block}.{path}"),
-            None => block.to_owned(),
-        };
-        fault.at(path)
-    })
+    faults.into_iter().map(move |fault| fault.below(block))
 }
 
 /// Faults of the values that must be above 0, or at least 0.

@@ -12,7 +12,7 @@ fn faults(text: &str) -> Vec<(String, String)> {
 fn the_defaults_are_sound_and_train_with_warmup_and_norms_in_front() {
     let config = Config::default();
     assert!(config.check().is_empty(), "{:?}", config.check());
-    let schedule = config.optimizer.schedule(config.trainer.max_steps);
+    let schedule = config.optimizer.rates(config.trainer.max_steps).schedule();
     assert_eq!((schedule.lr(0), schedule.lr(50), schedule.lr(100)), (0.0, 5e-4, 1e-3));
     assert_eq!(config.model.norm, towers::NormPlacement::Before);
 }

@@ -2,13 +2,11 @@
 
 use schemars::JsonSchema;
 use sdk::{Best, Error, Goal, Schedule};
-use sdk_numerics::{AdamWConfig, WarmupCosine};
+use sdk_numerics::AdamWConfig;
 use serde::{Deserialize, Serialize};
+use towers::Rates;
 
-use super::{fault, out_of_range, zero_counts};
-
-/// One of so many steps is warmup, unless a file says otherwise.
-const WARMUP_SHARE: u64 = 20;
+use super::{out_of_range, zero_counts};
 
 /// Batches, steps and what is due how often.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -112,12 +110,13 @@ impl Default for OptimizerConfig {
 }
 
 impl OptimizerConfig {
-    /// The learning rate of each step.
-    pub fn schedule(&self, total_steps: u64) -> WarmupCosine {
-        WarmupCosine {
-            base_lr: self.lr,
+    /// Learning rate and decay rates over so many steps.
+    pub fn rates(&self, total_steps: u64) -> Rates {
+        Rates {
+            lr: self.lr,
             min_lr: self.min_lr.unwrap_or(self.lr),
-            warmup_steps: self.warmup_steps.unwrap_or(total_steps / WARMUP_SHARE),
+            warmup_steps: self.warmup_steps,
+            betas: self.betas,
             total_steps,
         }
     }
@@ -137,22 +136,7 @@ impl OptimizerConfig {
         let least = self.min_lr.unwrap_or(0.0);
         let at_least = [("min_lr", least), ("weight_decay", self.weight_decay)];
         let mut faults = out_of_range(&[("lr", self.lr)], &at_least);
-        if least > self.lr {
-            let message = format!("`min_lr` must be at most `lr`: {least} > {}", self.lr);
-            faults.push(fault("min_lr", message));
-        }
-        if let Some(warmup) = self.warmup_steps.filter(|warmup| *warmup > max_steps) {
-            let message = format!(
-                "`warmup_steps` must be at most `trainer.max_steps`: {warmup} > {max_steps}"
-            );
-            faults.push(fault("warmup_steps", message));
-        }
-        for (idx, beta) in self.betas.iter().enumerate() {
-            if !(0.0..1.0).contains(beta) {
-                let message = format!("`betas` must be in [0, 1): {beta}");
-                faults.push(fault(&format!("betas.{idx}"), message));
-            }
-        }
+        faults.extend(self.rates(max_steps).check("trainer.max_steps"));
         faults
     }
 }

@@ -78,18 +78,12 @@ impl DataConfig {
     pub(crate) fn check(&self) -> Vec<Error> {
         match self {
             Self::Noise(_) => Vec::new(),
-            Self::Synthetic(lab) => lab.check().into_iter().map(below("data")).collect(),
+            Self::Synthetic(lab) => {
+                lab.check().into_iter().map(|fault| fault.below("data")).collect()
+            }
             Self::Library(library) => library.check(),
             Self::Cube(cubes) => cubes.check("data"),
         }
-    }
-}
-
-/// Puts `block` in front of a fault's key.
-fn below(block: &str) -> impl Fn(Error) -> Error {
-    move |fault| {
-        let key = fault.path.clone().map_or(block.to_owned(), |path| format!("{block}.{path}"));
-        fault.at(key)
     }
 }
 

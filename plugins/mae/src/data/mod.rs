@@ -31,6 +31,13 @@ pub(crate) struct Sample {
     pub(crate) values: Vec<f64>,
 }
 
+impl Sample {
+    /// Whether each value is there.
+    pub(crate) fn is_there(&self) -> Vec<bool> {
+        self.values.iter().map(|value| value.is_finite()).collect()
+    }
+}
+
 /// What a mask makes of a sample.
 #[derive(Clone, Debug)]
 pub(crate) struct Example {
@@ -143,8 +150,7 @@ impl Data {
     ) -> Mask {
         match self {
             Self::Spectra(spectra) => {
-                let is_there: Vec<bool> = sample.values.iter().map(|v| v.is_finite()).collect();
-                config.masking.draw(1, &is_there, Some(spectra.axis_nm()), generator)
+                config.masking.draw(1, &sample.is_there(), Some(spectra.axis_nm()), generator)
             }
             Self::Pixels(pixels) => pixels.mask(sample, config, generator),
         }

@@ -1,7 +1,5 @@
 //! Square patches of image cubes, read from disk when they are asked for.
 
-use std::path::Path;
-
 use schemars::JsonSchema;
 use sdk::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -11,6 +9,7 @@ use super::envi::{Cube, Window};
 use super::load::check_fraction;
 use super::missing::Markers;
 use super::paths::Paths;
+use super::pixels::{stem, tile_of};
 use super::spectrum::Ordered;
 use super::split::SplitRule;
 use crate::ValueStats;
@@ -155,9 +154,8 @@ impl Patches {
             (0..n_rows * n_columns).map(place)
         });
         let is_held_back = |place: &Place| {
-            let tile = config.tile.max(1);
-            let (row, column) = (place.row / tile, place.column / tile);
-            config.split.holds_back(&format!("{} tile {row},{column}", name(&cubes[place.cube])))
+            let (stem, corner) = (stem(&cubes[place.cube]), (place.row, place.column));
+            config.split.holds_back(&tile_of(&stem, corner, config.tile.max(1)))
         };
         let (val, train): (Vec<Place>, Vec<Place>) = all.partition(is_held_back);
         let empty = match (train.is_empty(), val.is_empty()) {
@@ -242,9 +240,4 @@ impl Patches {
         let spectra = pixels.values.chunks_exact(self.n_bands());
         Ok(spectra.flat_map(|values| ordered.arranged(values)).collect())
     }
-}
-
-fn name(cube: &Cube) -> String {
-    let stem = Path::new(&cube.header().file).file_stem();
-    stem.unwrap_or_default().display().to_string()
 }

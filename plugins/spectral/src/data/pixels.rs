@@ -21,7 +21,7 @@ pub(super) fn spectra(cube: &Cube, source: &CubeFiles) -> Result<Vec<Spectrum>> 
     let header = cube.header();
     let ordered = header.ordered(source.unit)?;
     let (every, tile) = (source.every.max(1), source.tile.max(1));
-    let stem = Path::new(&header.file).file_stem().unwrap_or_default().display().to_string();
+    let stem = stem(cube);
     let mut spectra = Vec::new();
     for row in (0..header.n_lines).step_by(every) {
         let pixels = cube.read::<f64>(&Window { rows: row..row + 1, ..cube.whole() })?;
@@ -44,6 +44,16 @@ fn pixel(
     values: &[f64],
 ) -> Result<Spectrum> {
     let name = format!("{stem}[{row},{column}]");
-    let material = format!("{stem} tile {},{}", row / tile, column / tile);
+    let material = tile_of(stem, (row, column), tile);
     Spectrum::new(name, material, &ordered.axis, ordered.arranged(values))
+}
+
+/// A cube's name: that of its file, without the extension.
+pub(super) fn stem(cube: &Cube) -> String {
+    Path::new(&cube.header().file).file_stem().unwrap_or_default().display().to_string()
+}
+
+/// Name of the tile that a pixel lies in.
+pub(super) fn tile_of(stem: &str, (row, column): (usize, usize), tile: usize) -> String {
+    format!("{stem} tile {},{}", row / tile, column / tile)
 }
