@@ -32,7 +32,7 @@ const STEPS: u64 = 20_000;
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     match args.as_slice() {
-        [flag, plugin] if flag == "--load" => println!("{}", time_of_load(plugin.into())),
+        [flag, plugin] if flag == "--load" => println!("{}", time_of_load(Path::new(plugin))),
         [plugin] => measure(Path::new(plugin)),
         _ => measure(&default_plugin()),
     }
@@ -67,16 +67,16 @@ fn load_ms(plugin: &Path) -> f64 {
 }
 
 /// Nanoseconds of one load in this process.
-fn time_of_load(plugin: PathBuf) -> u128 {
+fn time_of_load(plugin: &Path) -> u128 {
     let begin = Instant::now();
-    let registry = Registry::from_file(plugin).expect("the plugin loads");
+    let registry = Registry::of_file(plugin).expect("the plugin loads");
     let elapsed = begin.elapsed().as_nanos();
     assert_eq!(registry.plugins.len(), 1);
     elapsed
 }
 
 fn step_ns_through(plugin: &Path) -> f64 {
-    let registry = Registry::from_file(plugin.to_owned()).expect("the plugin loads");
+    let registry = Registry::of_file(plugin).expect("the plugin loads");
     let section = serde_json::json!({});
     let spec = PhaseSpec {
         name: "linreg",

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::override_args::Overrides;
 use crate::progress::{Progress, parse_bytes};
+use crate::scaffold::Template;
 
 /// Trains models with plugins: one binary, many trainers, exact resume
 #[derive(Debug, Parser)]
@@ -36,6 +37,15 @@ pub enum Command {
     /// One trial of `bench`.
     #[command(hide = true)]
     BenchTrial,
+    /// The checks of a trainer, in a process of its own.
+    #[command(hide = true)]
+    CheckPlugin,
+    /// A look at a plugin library, in a process of its own.
+    #[command(hide = true)]
+    ExaminePlugin {
+        /// The library.
+        file: PathBuf,
+    },
     /// Generate text from a trained run
     Generate(Box<Generate>),
     /// Talk with a trained run
@@ -193,6 +203,9 @@ pub enum Plugins {
     New {
         /// Name of the plugin, of its crate and of its phase: `my-trainer`
         name: String,
+        /// What it begins with
+        #[arg(long, value_enum, default_value_t)]
+        template: Template,
         /// The directory to make; the name if not given
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
@@ -200,7 +213,42 @@ pub enum Plugins {
         #[arg(long, value_name = "DIR")]
         sdk: Option<PathBuf>,
     },
-    /// Show what a plugin says of itself, and its keys
+    /// Check whether a plugin keeps what the host relies on; every check runs in a process of its own
+    Check {
+        /// The library file
+        file: PathBuf,
+        /// A profile to check it with; one named `smoke…` with its phase alone, or its defaults, if not given
+        #[arg(long, value_name = "NAME")]
+        profile: Option<String>,
+        /// A configuration file to check it with
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Overrides, with and without `--set`.
+        #[command(flatten)]
+        overrides: Overrides,
+        /// CPU threads to use
+        #[arg(long, value_name = "N", default_value_t = 2)]
+        threads: usize,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Install a plugin: copy its library into the store and note its hash in plugins.lock
+    Add {
+        /// The library file
+        file: PathBuf,
+    },
+    /// Remove an installed plugin
+    Remove {
+        /// The plugin's name
+        plugin: String,
+    },
+    /// Take an installed plugin as it is now, though its library has changed
+    Trust {
+        /// The plugin's name
+        plugin: String,
+    },
+    /// Show what a plugin says of itself, and its keys; of a file, what it says without being run
     Inspect {
         /// The plugin's name, or a library file
         plugin: String,

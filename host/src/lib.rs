@@ -7,6 +7,7 @@
 
 pub mod atomic_write;
 pub mod bench;
+pub mod check;
 pub mod checkpoint;
 pub mod cli;
 pub mod commands;

@@ -14,6 +14,8 @@ use crate::run::RunError;
 pub struct Request {
     /// Name of the plugin, of its crate and of its phase.
     pub name: String,
+    /// What it begins with.
+    pub template: Template,
     /// The directory to make; the name if not given.
     pub directory: Option<PathBuf>,
     /// Where the SDK's crate lies; that of the checkout this host was built from, or a version of it, if
@@ -21,16 +23,49 @@ pub struct Request {
     pub sdk: Option<PathBuf>,
 }
 
-/// Each file of a new crate, with its template.
-const FILES: [(&str, &str); 7] = [
-    ("Cargo.toml", include_str!("../templates/minimal/Cargo.toml.in")),
-    ("src/lib.rs", include_str!("../templates/minimal/src/lib.rs.in")),
-    ("tests/phase.rs", include_str!("../templates/minimal/tests/phase.rs.in")),
-    ("run.toml", include_str!("../templates/minimal/run.toml.in")),
-    ("README.md", include_str!("../templates/minimal/README.md.in")),
-    (".github/workflows/ci.yml", include_str!("../templates/minimal/ci.yml.in")),
-    (".gitignore", include_str!("../templates/minimal/gitignore.in")),
-];
+/// What a new plugin begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Template {
+    /// A line fitted to points, on the SDK alone
+    #[default]
+    Minimal,
+    /// A classifier on candle
+    Candle,
+    /// A small language model on the SDK's transformer stack
+    Gpt,
+}
+
+impl Template {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Minimal, Self::Candle, Self::Gpt];
+
+    /// Each file of a new crate, with its template.
+    fn files(self) -> [(&'static str, &'static str); 7] {
+        macro_rules! of {
+            ($folder:literal) => {
+                [
+                    include_str!(concat!("../templates/", $folder, "/Cargo.toml.in")),
+                    include_str!(concat!("../templates/", $folder, "/src/lib.rs.in")),
+                    include_str!(concat!("../templates/", $folder, "/tests/phase.rs.in")),
+                ]
+            };
+        }
+        let [manifest, library, tests] = match self {
+            Self::Minimal => of!("minimal"),
+            Self::Candle => of!("candle"),
+            Self::Gpt => of!("gpt"),
+        };
+        [
+            ("Cargo.toml", manifest),
+            ("src/lib.rs", library),
+            ("tests/phase.rs", tests),
+            ("run.toml", include_str!("../templates/common/run.toml.in")),
+            ("README.md", include_str!("../templates/common/README.md.in")),
+            (".github/workflows/ci.yml", include_str!("../templates/common/ci.yml.in")),
+            (".gitignore", include_str!("../templates/common/gitignore.in")),
+        ]
+    }
+}
 
 /// Names that a configuration, cargo or Rust has for something else.
 const TAKEN: [&str; 62] = [
@@ -113,7 +148,7 @@ pub fn create(request: &Request) -> Result<PathBuf, RunError> {
         let message = format!("`{}` is there already", directory.display());
         return Err(RunError::usage(message, "name another directory with `--out`"));
     }
-    let sdk = sdk_source(request.sdk.as_deref())?;
+    let (sdk, numerics) = sdk_source(request.sdk.as_deref())?;
     let whole = std::path::absolute(&directory).map_err(at("finding", &directory))?;
     let parent = whole.parent().unwrap_or(Path::new("/")).to_owned();
     fs::create_dir_all(&parent).map_err(at("making", &parent))?;
@@ -122,10 +157,12 @@ pub fn create(request: &Request) -> Result<PathBuf, RunError> {
         ("{{name}}", request.name.clone()),
         ("{{crate}}", request.name.replace('-', "_")),
         ("{{sdk}}", sdk),
+        ("{{numerics}}", numerics),
         ("{{rust}}", env!("CARGO_PKG_RUST_VERSION").to_owned()),
         ("{{directory}}", whole.display().to_string()),
     ];
-    let made = write_all(&temporary, &values).and_then(|()| rename(&temporary, &whole));
+    let made =
+        write_all(request.template, &temporary, &values).and_then(|()| rename(&temporary, &whole));
     if let Err(error) = made {
         let _ = fs::remove_dir_all(&temporary);
         return Err(error.into());
@@ -133,8 +170,12 @@ pub fn create(request: &Request) -> Result<PathBuf, RunError> {
     Ok(directory)
 }
 
-fn write_all(directory: &Path, values: &[(&str, String)]) -> std::io::Result<()> {
-    for (file, template) in FILES {
+fn write_all(
+    template: Template,
+    directory: &Path,
+    values: &[(&str, String)],
+) -> std::io::Result<()> {
+    for (file, template) in template.files() {
         let path = directory.join(file);
         let parent = path.parent().unwrap_or(directory);
         fs::create_dir_all(parent).map_err(at("making", parent))?;
@@ -170,12 +211,14 @@ fn check_name(name: &str) -> Result<(), RunError> {
     Ok(())
 }
 
-/// How the new crate names the SDK.
-fn sdk_source(given: Option<&Path>) -> Result<String, RunError> {
+/// How the new crate names the SDK and its numerics.
+fn sdk_source(given: Option<&Path>) -> Result<(String, String), RunError> {
     let as_path = |directory: &Path| {
         let directory = fs::canonicalize(directory).ok()?;
-        let text = directory.display().to_string();
-        Some(format!("path = {}", toml::Value::String(text)))
+        let named = |directory: &Path| {
+            format!("path = {}", toml::Value::String(directory.display().to_string()))
+        };
+        Some((named(&directory), named(&directory.join("numerics"))))
     };
     if let Some(given) = given {
         let found = is_sdk(given).then(|| as_path(given)).flatten();
@@ -185,7 +228,10 @@ fn sdk_source(given: Option<&Path>) -> Result<String, RunError> {
     }
     let checkout = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk"));
     let found = is_sdk(checkout).then(|| as_path(checkout)).flatten();
-    Ok(found.unwrap_or_else(|| format!("version = \"{}\"", env!("CARGO_PKG_VERSION"))))
+    Ok(found.unwrap_or_else(|| {
+        let version = format!("version = \"{}\"", env!("CARGO_PKG_VERSION"));
+        (version.clone(), version)
+    }))
 }
 
 fn is_sdk(directory: &Path) -> bool {
@@ -201,18 +247,33 @@ mod tests {
 
     #[test]
     fn no_placeholder_is_left() {
-        let directory = tempfile::tempdir().unwrap();
-        let request = Request {
-            name: "my-trainer".to_owned(),
-            directory: Some(directory.path().join("a/b")),
-            sdk: None,
-        };
-        let made = create(&request).unwrap();
-        for (file, _) in FILES {
-            let text = fs::read_to_string(made.join(file)).unwrap();
-            assert!(!text.contains("{{"), "{file}: {text}");
+        for template in Template::ALL {
+            let directory = tempfile::tempdir().unwrap();
+            let request = Request {
+                name: "my-trainer".to_owned(),
+                template,
+                directory: Some(directory.path().join("a/b")),
+                sdk: None,
+            };
+            let made = create(&request).unwrap();
+            for (file, _) in template.files() {
+                let text = fs::read_to_string(made.join(file)).unwrap();
+                assert!(!text.contains("{{"), "{file}: {text}");
+            }
+            let names: Vec<_> =
+                fs::read_dir(directory.path().join("a")).unwrap().flatten().collect();
+            assert_eq!(names.len(), 1, "{names:?}");
         }
-        let names: Vec<_> = fs::read_dir(directory.path().join("a")).unwrap().flatten().collect();
-        assert_eq!(names.len(), 1, "{names:?}");
+    }
+
+    /// Candle's types are shared with the numerics: a template that names another version doesn't build.
+    #[test]
+    fn templates_have_the_candle_of_the_workspace() {
+        let workspace: toml::Table = include_str!("../../Cargo.toml").parse().unwrap();
+        let version = workspace["workspace"]["dependencies"]["candle-core"]["version"].as_str();
+        let wanted = format!("candle-core = {{ version = \"{}\"", version.unwrap());
+        for template in [Template::Candle, Template::Gpt] {
+            assert!(template.files()[0].1.contains(&wanted), "{template:?} has not {wanted}");
+        }
     }
 }

@@ -17,6 +17,16 @@ pub enum DeviceKind {
     Cuda,
 }
 
+impl DeviceKind {
+    /// The name used in configuration files: `cpu` or `cuda`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        }
+    }
+}
+
 /// Element type of a tensor.
 ///
 /// The numbers cross the boundary and lie in no file; they never change their meaning.
@@ -61,7 +71,7 @@ impl DType {
     }
 
     /// The name used in configuration files: `float32`, `bfloat16`, ….
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::F32 => "float32",
             Self::F64 => "float64",

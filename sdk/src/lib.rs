@@ -90,12 +90,14 @@ mod device;
 mod error;
 mod generate;
 mod generator;
+pub mod metadata;
 pub mod peak;
 mod registration;
 mod section;
 mod stages;
 mod state;
 mod tensor;
+#[cfg(feature = "testing")]
 pub mod testing;
 mod trainer;
 
@@ -140,5 +142,6 @@ pub const RESERVED_KEYS: [&str; 5] = ["seed", "device", "dtype", "amp_dtype", "d
 pub mod __private {
     pub use inventory;
 
+    pub use crate::metadata::RecordSource;
     pub use crate::registration::{Registration, create_phase, describe_phase};
 }

@@ -9,6 +9,7 @@ use crate::abi::{PhaseBox, new_phase};
 use crate::context::PhaseContext;
 use crate::describe::{CarriedProfile, PhaseDescription, PluginDescription};
 use crate::error::{Error, Result};
+use crate::metadata;
 use crate::trainer::Trainer;
 
 /// One registered trainer. Made by [`register_trainer!`](crate::register_trainer) only.
@@ -19,6 +20,8 @@ pub struct Registration {
     pub version: &'static str,
     pub description: &'static str,
     pub profiles: &'static [(&'static str, &'static str)],
+    /// The record in the library's section of metadata: a linker drops what nothing refers to.
+    pub record: &'static [u8],
     pub describe: fn(&Registration) -> PhaseDescription,
     pub create: fn(&str, PhaseContext) -> Result<PhaseBox>,
 }
@@ -47,17 +50,36 @@ inventory::collect!(Registration);
 #[macro_export]
 macro_rules! register_trainer {
     ($phase:literal, $trainer:ty $(, profiles: [$(($name:expr, $text:expr)),* $(,)?])? $(,)?) => {
-        $crate::__private::inventory::submit! {
-            $crate::__private::Registration {
-                phase: $phase,
-                plugin: env!("CARGO_PKG_NAME"),
-                version: env!("CARGO_PKG_VERSION"),
-                description: env!("CARGO_PKG_DESCRIPTION"),
-                profiles: &[$($(($name, $text)),*)?],
-                describe: $crate::__private::describe_phase::<$trainer>,
-                create: $crate::__private::create_phase::<$trainer>,
+        const _: () = {
+            const SOURCE: $crate::__private::RecordSource =
+                $crate::__private::RecordSource::of::<$trainer>(
+                    $phase,
+                    env!("CARGO_PKG_NAME"),
+                    env!("CARGO_PKG_VERSION"),
+                    env!("CARGO_PKG_DESCRIPTION"),
+                );
+            #[used]
+            #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__host_plugin"))]
+            #[cfg_attr(windows, unsafe(link_section = ".hostplg"))]
+            #[cfg_attr(
+                not(any(target_vendor = "apple", windows)),
+                unsafe(link_section = ".host_plugin")
+            )]
+            static RECORD: [u8; SOURCE.size()] = SOURCE.encode();
+
+            $crate::__private::inventory::submit! {
+                $crate::__private::Registration {
+                    phase: $phase,
+                    plugin: env!("CARGO_PKG_NAME"),
+                    version: env!("CARGO_PKG_VERSION"),
+                    description: env!("CARGO_PKG_DESCRIPTION"),
+                    profiles: &[$($(($name, $text)),*)?],
+                    record: &RECORD,
+                    describe: $crate::__private::describe_phase::<$trainer>,
+                    create: $crate::__private::create_phase::<$trainer>,
+                }
             }
-        }
+        };
     };
 }
 
@@ -70,10 +92,10 @@ fn registrations() -> Vec<&'static Registration> {
 
 pub(crate) fn describe_image() -> PluginDescription {
     PluginDescription {
-        sdk_version: env!("CARGO_PKG_VERSION").to_owned(),
-        rustc: env!("SDK_RUSTC").to_owned(),
-        target: env!("SDK_TARGET").to_owned(),
-        panic: if cfg!(panic = "abort") { "abort" } else { "unwind" }.to_owned(),
+        sdk_version: metadata::SDK_VERSION.to_owned(),
+        rustc: metadata::RUSTC.to_owned(),
+        target: metadata::TARGET.to_owned(),
+        panic: metadata::PANIC.to_owned(),
         phases: registrations().into_iter().map(|r| (r.describe)(r)).collect(),
     }
 }

@@ -294,7 +294,8 @@ impl StepReport {
         Self { loss, units, metrics: Vec::new() }
     }
 
-    /// Adds a number.
+    /// Adds a number. One that measures time is called `mfu` or ends in `_per_s` or `_ms`: all others
+    /// have to be the same in a run with the same seed.
     #[must_use]
     pub fn metric(mut self, name: impl Into<String>, value: f64) -> Self {
         self.metrics.push((name.into(), value));

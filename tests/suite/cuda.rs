@@ -4,7 +4,7 @@
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};
-use tests::{Output, Project, c_library, read_lines};
+use tests::{Output, Project, c_library, c_plugin, read_lines};
 
 /// A plugin that can use GPUs, or says so, and shows what device it is given.
 fn project() -> Project {
@@ -144,7 +144,8 @@ fn a_plugin_whose_libraries_are_missing() {
         let library = missing.join(library);
         c_library(&library, "int ask(void) { return 0; }", &[&format!("-Wl,-soname,{soname}")]);
         let source = "int ask(void); int answer(void) { return ask(); }";
-        c_library(&project.plugin_path().join(plugin), source, &[&library.display().to_string()]);
+        let path = project.plugin_path().join(plugin);
+        c_plugin(&path, "gpu", &[], source, &[&library.display().to_string()]);
     }
     assert_snapshot!(project.host(["plugins", "list"]), @"
     exit: 1

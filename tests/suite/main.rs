@@ -11,6 +11,9 @@ mod plugins;
 /// A new plugin, from the first command to its run in a pipeline.
 mod scaffold;
 
+/// What may differ between a plugin and its host, and what may not.
+mod compatibility;
+
 /// GPUs and plugins that are built for them.
 mod cuda;
 
@@ -40,6 +43,12 @@ mod mistakes;
 
 /// Input that nobody means well with.
 mod hostile;
+
+/// Plugins that are broken, or mean harm.
+mod hostile_plugins;
+
+/// Plugins that are installed, and what is trusted of them.
+mod installed;
 
 /// The plan before a run.
 mod dry_run;

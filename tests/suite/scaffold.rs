@@ -10,35 +10,83 @@ fn project() -> Project {
     Project::with(Installation::dynamic())
 }
 
-/// From nothing to a phase of its own in a pipeline, in a directory outside of the workspace.
+/// From nothing to a phase of its own in a pipeline, in a directory outside of the workspace: what a
+/// newcomer types, and how long each takes.
 #[test]
-fn a_new_plugin_builds_passes_its_tests_and_runs_in_a_pipeline() {
-    let project = project().plugins(&["linreg"]);
+fn a_newcomers_path() {
+    let project = project();
     let sdk = repository().join("sdk").display().to_string();
+    let mut times = Vec::new();
+    let mut timed =
+        |what: &str, begun: Instant| times.push(format!("{what} {:.2?}", begun.elapsed()));
+
+    let begun = Instant::now();
     assert_snapshot!(project.host(["plugins", "new", "my-line", "--sdk", &sdk]), @"
     exit: 0
     ----- stderr
-    made the plugin `my-line` in `my-line`; build it, then run it:
+    made the plugin `my-line` in `my-line`; build it, install it, run it:
       cargo build --release --manifest-path my-line/Cargo.toml
-      HOST_PLUGIN_PATH=my-line/target/release host run --config my-line/run.toml
+      host plugins add my-line/target/release/libmy_line.so
+      host run --config my-line/run.toml
     ");
-    let start = Instant::now();
-    let library = author(&project.path("my-line"), "my-line");
-    println!("tested and built in {:.1?}", start.elapsed());
+    timed("new", begun);
+    let (library, [tests, build]) = author(&project.path("my-line"), "my-line");
+    let library = library.display().to_string();
 
-    fs::copy(&library, project.plugin_path().join("libmy_line.so")).unwrap();
+    let begun = Instant::now();
+    let checked = project.host(["plugins", "check", &library]).expect(0);
+    timed("check", begun);
+    let last: Vec<&str> = checked.stdout.lines().rev().take(2).collect();
+    assert_eq!(last[1], "checked: `my-line` with its defaults");
+    assert!(last[0].starts_with("level: deterministic ("), "{checked}");
+
+    let begun = Instant::now();
+    assert_snapshot!(project.host(["plugins", "add", &library]), @"
+    exit: 0
+    ----- stderr
+    installed `my-line` 0.1.0
+      library: [ROOT]/home/.local/share/host/plugins/[HASH]/libmy_line.so
+      blake3: [HASH]
+    ");
+    timed("add", begun);
+    let begun = Instant::now();
     let listed = project.host(["plugins", "list"]).expect(0);
-    assert!(listed.stdout.contains("my-line    0.1.0  phases: my-line"), "{listed}");
-    project.host(["config", "validate", "--config", "my-line/run.toml"]).expect(0);
+    timed("list", begun);
+    let line = "my-line    0.1.0  phases: my-line  level: deterministic  ";
+    assert!(listed.stdout.contains(line), "{listed}");
+
+    let begun = Instant::now();
     let output =
         project.host(["run", "--config", "my-line/run.toml", "--progress", "off"]).expect(0);
+    timed("run", begun);
     assert!(output.stdout.contains("my-line  200 steps"), "{output}");
-
     let pipeline = "phases = ['pretrain', 'my-line']\n[pretrain]\nextends = 'smoke-pretrain'\n\
                     [my-line]\ntotal_steps = 50\n";
     let project = project.file("both.toml", pipeline);
+    let begun = Instant::now();
     let output = project.host(["run", "--config", "both.toml", "--progress", "off"]).expect(0);
+    timed("pipeline", begun);
     assert!(output.stdout.contains("my-line   50 steps"), "{output}");
+    println!("tests {tests:.1?}, build {build:.1?}, {}", times.join(", "));
+}
+
+/// The templates on candle pass their own tests, among them that they conform, resume exactly, and
+/// survive a thousand hosts.
+#[test]
+fn the_other_templates_build_and_conform() {
+    for template in ["candle", "gpt"] {
+        let project = project();
+        let sdk = repository().join("sdk").display().to_string();
+        let name = format!("my-{template}");
+        let args = ["plugins", "new", &name, "--template", template, "--sdk", &sdk];
+        project.host(args).expect(0);
+        let (library, took) = author(&project.path(&name), &name);
+        println!("{template}: tests and build {took:.1?}");
+        project.host(["plugins", "add", &library.display().to_string()]).expect(0);
+        let config = format!("{name}/run.toml");
+        let output = project.host(["run", "--config", &config, "--progress", "off"]).expect(0);
+        assert!(output.stdout.contains("200 steps"), "{output}");
+    }
 }
 
 #[test]

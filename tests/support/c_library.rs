@@ -17,3 +17,38 @@ pub fn c_library(path: &Path, source: &str, args: &[&str]) {
     drop(input);
     assert!(compiler.wait().expect("it comes to an end").success(), "{command:?} failed");
 }
+
+/// The boundary of the SDK of this checkout.
+const BOUNDARY: &str = concat!("abi", "_stable-0.11");
+
+/// Compiles `source` to a shared library that says of itself that it is the plugin and the phase `name`,
+/// built with this SDK; `others` replace what it says, or come behind it.
+///
+/// # Panics
+/// As [`c_library`].
+pub fn c_plugin(path: &Path, name: &str, others: &[(&str, &str)], source: &str, args: &[&str]) {
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let mut pairs = vec![
+        ("phase", name),
+        ("plugin", name),
+        ("version", "0.1.0"),
+        ("sdk", env!("CARGO_PKG_VERSION")),
+        ("abi", BOUNDARY),
+        ("target", target.as_str()),
+        ("panic", "unwind"),
+        ("section_version", "1"),
+        ("state_version", "1"),
+    ];
+    for (key, value) in others {
+        match pairs.iter_mut().find(|(name, _)| name == key) {
+            Some(pair) => pair.1 = value,
+            None => pairs.push((key, value)),
+        }
+    }
+    let pairs: String = pairs.iter().map(|(k, v)| format!("\"{k}\\0\" \"{v}\\0\"\n")).collect();
+    let record = format!(
+        "__attribute__((section(\".host_plugin\"), used)) static const char record[] =\n\
+         \"host-plugin-v1\\n\\0\"\n{pairs};\n"
+    );
+    c_library(path, &format!("{record}{source}"), args);
+}

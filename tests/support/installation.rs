@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 /// A directory with a host in it, as a user would have it.
 #[derive(Debug)]
@@ -125,19 +126,46 @@ pub fn third_party(plugin: &str) -> PathBuf {
     library
 }
 
-/// Tests and builds a crate of an author's own with cargo, without the network; returns its library.
-pub fn author(directory: &Path, name: &str) -> PathBuf {
+/// Tests and builds a crate of an author's own with cargo, without the network; returns its library, and
+/// how long its tests and its build took.
+pub fn author(directory: &Path, name: &str) -> (PathBuf, [Duration; 2]) {
     let _building = lock();
     let target = target_directory().join("plugins");
     // The versions that lie on this machine.
-    copy(&repository().join("tests/plugins/Cargo.lock"), &directory.join("Cargo.lock"));
-    for what in ["test", "build"] {
+    copy(&repository().join("Cargo.lock"), &directory.join("Cargo.lock"));
+    let took = ["test", "build"].map(|what| {
+        let begun = Instant::now();
         let mut command = cargo(what, &profile());
         command.args(["--quiet", "--offline", "--manifest-path"]).arg(directory.join("Cargo.toml"));
         command.arg("--target-dir").arg(&target);
         finish(command);
-    }
-    target.join(profile()).join(library_name(&name.replace('-', "_")))
+        begun.elapsed()
+    });
+    (target.join(profile()).join(library_name(&name.replace('-', "_"))), took)
+}
+
+/// A plugin of `tests/plugins`, built by another compiler than this one; returns its library.
+pub fn built_by(rustc: &Path, plugin: &str) -> PathBuf {
+    let _building = lock();
+    let target = target_directory().join("plugins-of-another-compiler");
+    let mut command = cargo("build", &profile());
+    command.args(["--locked", "--package", plugin, "--manifest-path"]);
+    command.arg(repository().join("tests/plugins/Cargo.toml"));
+    command.arg("--target-dir").arg(&target).env("RUSTC", rustc).env_remove("RUSTUP_TOOLCHAIN");
+    finish(command);
+    target.join(profile()).join(library_name(plugin))
+}
+
+/// The plugin of `tests/other-candle`; returns its library.
+pub fn other_candle() -> PathBuf {
+    let _building = lock();
+    let target = target_directory().join("other-candle");
+    let mut command = cargo("build", &profile());
+    command.args(["--locked", "--manifest-path"]);
+    command.arg(repository().join("tests/other-candle/Cargo.toml"));
+    command.arg("--target-dir").arg(&target);
+    finish(command);
+    target.join(profile()).join(library_name("other_candle"))
 }
 
 /// An example of a package, in a release build whatever the tests themselves were built with.

@@ -9,10 +9,11 @@ mod installation;
 mod output;
 mod project;
 
-pub use c_library::c_library;
+pub use c_library::{c_library, c_plugin};
 pub use files::{Tensor, contents, read_json, read_lines, read_tensors, tree};
 pub use installation::{
-    Installation, author, first_party, release_example, repository, third_party,
+    Installation, author, built_by, first_party, other_candle, release_example, repository,
+    third_party,
 };
 pub use output::Output;
 pub use project::{Project, Running};

@@ -2,6 +2,7 @@
 
 mod bench;
 mod chat;
+mod check;
 mod config;
 mod dry_run;
 mod export;
@@ -40,6 +41,8 @@ pub fn dispatch(cli: Cli) -> Result<u8, RunError> {
         Command::Config(command) => config::exec(*command),
         Command::Bench(command) => bench::exec(&command),
         Command::BenchTrial => bench::exec_trial(),
+        Command::CheckPlugin => check::exec_process(),
+        Command::ExaminePlugin { file } => plugins::exec_examination(&file),
         Command::Generate(command) => generate::exec(&command),
         Command::Chat(command) => chat::exec(&command),
         Command::Export(command) => export::exec(command),

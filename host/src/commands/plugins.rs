@@ -8,26 +8,100 @@ use serde_json::{Value, json};
 
 use super::{note, print, print_json};
 use crate::cli::Plugins;
-use crate::config::{KeyBlock, key_blocks};
-use crate::registry::{Plugin, Registry, Source};
+use crate::config::{KeyBlock, Request, key_blocks};
+use crate::registry::{self, Inspected, Locked, Plugin, Registry, Store};
 use crate::run::RunError;
-use crate::scaffold::{Request, create};
+use crate::scaffold;
 
 pub(super) fn exec(command: Plugins) -> Result<u8, RunError> {
     match command {
         Plugins::List { json } => list(json),
         Plugins::Inspect { plugin, json } => inspect(&plugin, json),
-        Plugins::New { name, out, sdk } => new(&Request { name, directory: out, sdk }),
+        Plugins::New { name, template, out, sdk } => {
+            new(&scaffold::Request { name, template, directory: out, sdk })
+        }
+        Plugins::Check { file, profile, config, overrides, threads, json } => {
+            let overrides = overrides.0;
+            let request = Request { profile, file: config, overrides, ..Request::default() };
+            super::check::exec(&file, &request, threads, json)
+        }
+        Plugins::Add { file } => add(&file),
+        Plugins::Trust { plugin } => trust(&plugin),
+        Plugins::Remove { plugin } => remove(&plugin),
     }
 }
 
-fn new(request: &Request) -> Result<u8, RunError> {
-    let directory = create(request)?;
-    let directory = directory.display();
-    note(&format!("made the plugin `{}` in `{directory}`; build it, then run it:", request.name));
-    note(&format!("  cargo build --release --manifest-path {directory}/Cargo.toml"));
-    let path = format!("HOST_PLUGIN_PATH={directory}/target/release");
-    note(&format!("  {path} host run --config {directory}/run.toml"));
+/// The process in which a library is examined before any other loads it.
+pub(super) fn exec_examination(file: &Path) -> Result<u8, RunError> {
+    registry::perform_examination(file)?;
+    Ok(0)
+}
+
+fn store() -> Result<Store, RunError> {
+    let help = "set HOME, or XDG_CONFIG_HOME and XDG_DATA_HOME";
+    Store::of_user().ok_or_else(|| RunError::usage("there is no place to install plugins", help))
+}
+
+fn add(file: &Path) -> Result<u8, RunError> {
+    let store = store()?;
+    let added = store.add(file)?;
+    let added = added.map_err(|reason| refused(&file.display().to_string(), &reason))?;
+    let (plugin, path) = (&added.plugin, store.path(&added.plugin));
+    match &added.replaced {
+        Some(old) if old.blake3 == plugin.blake3 => {
+            note(&format!("`{}` {} is installed already", plugin.name, plugin.version));
+        }
+        Some(old) => note(&format!(
+            "installed `{}` {} in the place of {} of {}",
+            plugin.name, plugin.version, old.version, old.added
+        )),
+        None => note(&format!("installed `{}` {}", plugin.name, plugin.version)),
+    }
+    note(&format!("  library: {}", path.display()));
+    note(&format!("  blake3: {}", plugin.blake3));
+    Ok(0)
+}
+
+fn trust(name: &str) -> Result<u8, RunError> {
+    let trusted = store()?.trust(name)?.map_err(|reason| refused(name, &reason))?;
+    match &trusted.replaced {
+        Some(old) if old.blake3 == trusted.plugin.blake3 => {
+            note(&format!("`{name}` has not changed since it was added on {}", old.added));
+        }
+        _ => {
+            let Locked { name, version, blake3, .. } = &trusted.plugin;
+            note(&format!("`{name}` {version} is trusted as it is now, {blake3}"));
+        }
+    }
+    Ok(0)
+}
+
+fn remove(name: &str) -> Result<u8, RunError> {
+    if store()?.remove(name)? {
+        note(&format!("removed `{name}`"));
+        return Ok(0);
+    }
+    let help = "`host plugins list` shows where plugins lie; those beside the host and on the plugin path are files of yours";
+    Err(RunError::usage(format!("`{name}` is not installed"), help))
+}
+
+fn refused(what: &str, reason: &str) -> RunError {
+    RunError::Record(format!("refused: {what}: {reason}"))
+}
+
+fn new(request: &scaffold::Request) -> Result<u8, RunError> {
+    let directory = scaffold::create(request)?;
+    let (name, shown) = (&request.name, directory.display());
+    let library = format!(
+        "{shown}/target/release/{}{}{}",
+        std::env::consts::DLL_PREFIX,
+        name.replace('-', "_"),
+        std::env::consts::DLL_SUFFIX
+    );
+    note(&format!("made the plugin `{name}` in `{shown}`; build it, install it, run it:"));
+    note(&format!("  cargo build --release --manifest-path {shown}/Cargo.toml"));
+    note(&format!("  host plugins add {library}"));
+    note(&format!("  host run --config {shown}/run.toml"));
     Ok(0)
 }
 
@@ -67,11 +141,12 @@ fn table(registry: &Registry) -> String {
         let phases: Vec<&str> = plugin.phases.iter().map(|phase| phase.phase.as_str()).collect();
         let _ = writeln!(
             text,
-            "{:<width$}  {}  phases: {}{}  {}",
+            "{:<width$}  {}  phases: {}{}{}  {}",
             plugin.name,
             plugin.version,
             phases.join(", "),
             accelerators(plugin),
+            plugin.source.level().map(|level| format!("  level: {level}")).unwrap_or_default(),
             plugin.source
         );
     }
@@ -91,10 +166,7 @@ fn accelerators(plugin: &Plugin) -> String {
 }
 
 fn devices(phase: &PhaseDescription) -> String {
-    let names = phase.devices.iter().map(|device| match device {
-        DeviceKind::Cpu => "cpu",
-        DeviceKind::Cuda => "cuda",
-    });
+    let names = phase.devices.iter().map(|device| device.name());
     names.collect::<Vec<_>>().join(", ")
 }
 
@@ -116,10 +188,7 @@ fn registry_json(registry: &Registry) -> Value {
 }
 
 fn plugin_json(plugin: &Plugin, is_whole: bool) -> Value {
-    let (path, blake3) = match &plugin.source {
-        Source::Library { path, blake3 } => (Some(path), blake3.hex()),
-        Source::Bundled => (None, None),
-    };
+    let path = plugin.source.path();
     let phases: Vec<Value> = plugin
         .phases
         .iter()
@@ -140,7 +209,8 @@ fn plugin_json(plugin: &Plugin, is_whole: bool) -> Value {
         "description": plugin.description,
         "source": if path.is_some() { "library" } else { "bundled" },
         "path": path,
-        "blake3": blake3,
+        "blake3": plugin.source.blake3(),
+        "level": plugin.source.level(),
         "sdk_version": plugin.library.sdk_version,
         "rustc": plugin.library.rustc,
         "target": plugin.library.target,
@@ -148,15 +218,13 @@ fn plugin_json(plugin: &Plugin, is_whole: bool) -> Value {
     })
 }
 
+/// Of a file, what it says without being loaded; of a plugin on the plugin path, its keys too.
 fn inspect(wanted: &str, as_json: bool) -> Result<u8, RunError> {
-    let registry = if wanted.contains(std::path::MAIN_SEPARATOR) || Path::new(wanted).is_file() {
-        Registry::from_file(wanted.into())
-            .map_err(|reason| RunError::Record(format!("refused: {wanted}: {reason}")))?
-    } else {
-        let mut registry = Registry::discover();
-        registry.plugins.retain(|plugin| plugin.name == wanted);
-        registry
-    };
+    if wanted.contains(std::path::MAIN_SEPARATOR) || Path::new(wanted).is_file() {
+        return inspect_file(wanted, as_json);
+    }
+    let mut registry = Registry::discover();
+    registry.plugins.retain(|plugin| plugin.name == wanted);
     if registry.plugins.is_empty() {
         let message = format!("no plugin `{wanted}`");
         return Err(RunError::usage(message, "`host plugins list` shows those that there are"));
@@ -172,14 +240,68 @@ fn inspect(wanted: &str, as_json: bool) -> Result<u8, RunError> {
     Ok(0)
 }
 
+/// Exit code 1 says that this host would not load it.
+fn inspect_file(file: &str, as_json: bool) -> Result<u8, RunError> {
+    let inspected = registry::inspect(Path::new(file)).map_err(|reason| refused(file, &reason))?;
+    let Inspected { records, refusal, blake3 } = &inspected;
+    if as_json {
+        print_json(&json!({
+            "schema": 1,
+            "path": file,
+            "blake3": blake3,
+            "refusal": refusal,
+            "trainers": records,
+        }))?;
+    } else {
+        print(&records_text(file, &inspected))?;
+        if let Some(reason) = refusal {
+            note(&format!("this host does not load it: {reason}"));
+        }
+    }
+    Ok(u8::from(refusal.is_some()))
+}
+
+fn records_text(file: &str, inspected: &Inspected) -> String {
+    let mut text = String::new();
+    let mut last = "";
+    for record in &inspected.records {
+        if record.plugin != last {
+            let _ = writeln!(text, "{} {} — {}", record.plugin, record.version, record.description);
+            let _ = writeln!(text, "file: {file}");
+            let _ = writeln!(text, "blake3: {}", inspected.blake3);
+            let _ = writeln!(
+                text,
+                "built with: SDK {}, {}, {}, {}, panic = {}",
+                record.sdk_version, record.abi, record.rustc, record.target, record.panic
+            );
+        }
+        last = &record.plugin;
+        let _ = writeln!(text, "\nphase {}", record.phase);
+        let lists = [
+            ("computes on", &record.devices),
+            ("trains in", &record.dtypes),
+            ("mixed precision", &record.amp_dtypes),
+            ("capabilities", &record.capabilities),
+            ("build", &record.build),
+        ];
+        for (name, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+            let _ = writeln!(text, "  {name}: {}", list.join(", "));
+        }
+        let _ = writeln!(text, "  version of the section: {}", record.section_version);
+        let _ = writeln!(text, "  version of the state: {}", record.state_version);
+    }
+    text
+}
+
 fn description(plugin: &Plugin) -> String {
     let library = &plugin.library;
     let mut text = format!("{} {} — {}\n", plugin.name, plugin.version, plugin.description);
     let _ = writeln!(text, "source: {}", plugin.source);
-    if let Source::Library { blake3, .. } = &plugin.source
-        && let Some(blake3) = blake3.hex()
-    {
+    if let Some(blake3) = plugin.source.blake3() {
         let _ = writeln!(text, "blake3: {blake3}");
+    }
+    if let Some(level) = plugin.source.level() {
+        let _ = writeln!(text, "level: {level}");
     }
     let _ = writeln!(
         text,

@@ -16,6 +16,8 @@ use super::schema::{Alternatives, Schema};
 const ANY_NAME: &str = "NAME";
 /// How deep blocks may lie; a schema that goes deeper is going in circles.
 const DEPTH_MAX: usize = 8;
+/// Most places that are looked at: a schema that leads back to itself has no end.
+const VISITS_MAX: usize = 2000;
 
 /// A mapping with fixed keys.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,6 +105,7 @@ pub(super) fn unwrapped(text: &str) -> String {
 #[derive(Default)]
 struct Lister {
     blocks: Vec<KeyBlock>,
+    visits: usize,
 }
 
 impl Lister {
@@ -115,6 +118,10 @@ impl Lister {
         depth_left: usize,
     ) {
         let Some(depth_left) = depth_left.checked_sub(1) else { return };
+        self.visits += 1;
+        if self.visits > VISITS_MAX {
+            return;
+        }
         let mut opening = Vec::new();
         for alternative in place.each().filter(|one| properties(one).is_some()) {
             let block = block(&alternative, place, path, default);

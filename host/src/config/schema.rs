@@ -84,6 +84,10 @@ impl<'a> Schema<'a> {
     }
 
     fn expand(self, schema: &'a Value, references_left: usize, list: &mut Vec<&'a Value>) {
+        // A schema that leads back to itself says nothing new the second time.
+        if list.iter().any(|known| std::ptr::eq(*known, schema)) {
+            return;
+        }
         list.push(schema);
         if references_left == 0 {
             return;

@@ -1,25 +1,38 @@
 //! Loading one plugin library, in the order that lets the most be refused before it runs.
 //!
-//! Headers first, without loading; then `dlopen` (constructors run here),
+//! Headers and metadata first, without loading; then `dlopen` (constructors run here),
 //! the root symbol, the SDK's version, the layout of every type that crosses, and what the plugin
 //! says of itself. A library whose code may have run is never unloaded.
 
+use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::Path;
 
 use abi_stable::library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME_WITH_NUL};
 use object::read::ReadCache;
 use sdk::PluginDescription;
 use sdk::abi::PluginRoot_Ref;
+use sdk::metadata::{PluginRecord, SDK_VERSION};
 
-use super::elf;
-use super::file_hash::FileHash;
+use super::{elf, metadata};
 use crate::atomic_write::reason;
 
 /// A library that passed every check.
 pub(super) struct Loaded {
     pub(super) root: PluginRoot_Ref,
     pub(super) description: PluginDescription,
-    pub(super) blake3: FileHash,
+}
+
+/// What a library says without being loaded, when this host could load it.
+///
+/// # Errors
+/// A one-line reason; none of the library's code has run.
+pub(super) fn look(file: &File) -> Result<Vec<PluginRecord>, String> {
+    let bytes = ReadCache::new(file);
+    elf::check(&bytes)?;
+    let records = metadata::read(&bytes)?;
+    metadata::check(&records)?;
+    Ok(records)
 }
 
 /// Loads the library at `path`.
@@ -27,17 +40,40 @@ pub(super) struct Loaded {
 /// # Errors
 /// A one-line reason.
 pub(super) fn load(path: &Path) -> Result<Loaded, String> {
-    let blake3 = FileHash::open(path).map_err(|e| format!("can't be read: {}", reason(&e)))?;
-    elf::check(&ReadCache::new(blake3.file()))?;
+    let file = File::open(path).map_err(|e| format!("can't be read: {}", reason(&e)))?;
+    let records = look(&file)?;
     let root = open(path)?;
     let description = describe(root)?;
+    compare(&records, &description)?;
     if description.panic != "unwind" {
         return Err(format!(
             "built with panic = \"{}\": a panic would end the host; build it with \"unwind\"",
             description.panic
         ));
     }
-    Ok(Loaded { root, description, blake3 })
+    Ok(Loaded { root, description })
+}
+
+/// Holds what the file says against what the code says: a decision made by the one must hold for the
+/// other.
+fn compare(records: &[PluginRecord], description: &PluginDescription) -> Result<(), String> {
+    let of_file: BTreeSet<_> = records
+        .iter()
+        .map(|r| (&r.phase, &r.plugin, &r.version, r.section_version, r.state_version))
+        .collect();
+    let phases = description.phases.iter();
+    let of_code: BTreeSet<_> = phases
+        .map(|p| (&p.phase, &p.plugin, &p.version, p.section_version, p.state_version))
+        .collect();
+    if of_code.len() < description.phases.len() {
+        return Err("it registers one phase twice".to_owned());
+    }
+    let different = of_file.symmetric_difference(&of_code).next();
+    different.map_or(Ok(()), |(phase, plugin, ..)| {
+        Err(format!(
+            "its metadata and its code disagree about phase `{phase}` of plugin `{plugin}`"
+        ))
+    })
 }
 
 /// What the plugins behind a root module say of themselves.
@@ -68,8 +104,8 @@ fn open(path: &Path) -> Result<PluginRoot_Ref, String> {
         .upgrade()
         .map_err(|_| "built with another version of abi_stable, needs 0.11".to_owned())?;
     let version = header.version_strings().version.to_string();
-    if !same_minor(&version, SDK_VERSION) {
-        return Err(format!("built with SDK {version}, this host needs SDK {SDK_VERSION}"));
+    if !metadata::same_minor(&version, SDK_VERSION) {
+        return Err(metadata::sdk_differs(&version));
     }
     header.init_root_module::<PluginRoot_Ref>().map_err(|e| layout_reason(&e.to_string()))
 }
@@ -78,17 +114,6 @@ fn open(path: &Path) -> Result<PluginRoot_Ref, String> {
 fn open(_: &Path) -> Result<PluginRoot_Ref, String> {
     Err("plugin libraries are not supported on this platform; build the host with `bundled`"
         .to_owned())
-}
-
-/// Version of the SDK that this host was built with; the workspace has one version.
-const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
-
-fn same_minor(a: &str, b: &str) -> bool {
-    let minor = |version: &str| {
-        let mut parts = version.splitn(3, '.');
-        (parts.next().map(str::to_owned), parts.next().map(str::to_owned))
-    };
-    minor(a) == minor(b)
 }
 
 /// Why the dynamic linker would not have the library at `path`, on one line, without repeating it.
@@ -146,13 +171,6 @@ fn layout_reason(report: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_match_by_major_and_minor() {
-        assert!(same_minor("0.1.7", "0.1.0"));
-        assert!(!same_minor("0.2.0", "0.1.0"));
-        assert!(!same_minor("1.1.0", "0.1.0"));
-    }
 
     #[test]
     fn a_missing_library_is_found_in_what_the_linkers_say() {

@@ -3,42 +3,80 @@
 //! One registry over plugins in libraries and plugins linked into the host (`bundled`). Nothing
 //! here knows a trainer by name.
 
-mod client;
+mod cache;
 mod dynamic;
 mod elf;
-mod file_hash;
+mod examine;
+mod file_checks;
+mod library;
+mod metadata;
 mod reserved;
 mod search;
+mod store;
+#[cfg_attr(not(unix), path = "no_surroundings.rs")]
+mod surroundings;
+mod trust;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use sdk::abi::PluginRoot_Ref;
+use object::read::ReadCache;
+use sdk::metadata::PluginRecord;
 use sdk::{Error, PhaseDescription, PluginDescription};
 
-pub use client::{HostServices, PhaseClient, PhaseSpec, Prepared, SharedArtifact};
-pub use file_hash::FileHash;
-use reserved::reserved_key;
+use crate::atomic_write::reason;
+use cache::Cache;
+pub use cache::blake3_of;
+pub use examine::{how as process_end, perform as perform_examination};
+pub use file_checks::check_file;
+pub use library::Library;
+pub use sdk::abi::{HostServices, PhaseClient, PhaseSpec, Prepared, SharedArtifact};
 pub use search::{SearchPath, user_config_dir};
+pub use store::{Added, Locked, Store};
+pub use surroundings::Surroundings;
+pub use trust::Trust;
 
 /// Where a plugin came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Source {
-    /// A library file and its BLAKE3 hash.
-    Library {
-        /// The file.
-        path: PathBuf,
-        /// Hash of its bytes.
-        blake3: FileHash,
-    },
+    /// A library file.
+    Library(Arc<Library>),
     /// Linked into this host.
     Bundled,
+}
+
+impl Source {
+    /// The library's file.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Library(library) => Some(library.path()),
+            Self::Bundled => None,
+        }
+    }
+
+    /// Hash of the library's bytes.
+    pub fn blake3(&self) -> Option<&str> {
+        match self {
+            Self::Library(library) => library.blake3(),
+            Self::Bundled => None,
+        }
+    }
+
+    /// What `host plugins check` found, when it looked at this very file.
+    pub fn level(&self) -> Option<&str> {
+        match self {
+            Self::Library(library) => library.level(),
+            Self::Bundled => None,
+        }
+    }
 }
 
 impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Library { path, .. } => write!(f, "{}", path.display()),
+            Self::Library(library) => write!(f, "{}", library.path().display()),
             Self::Bundled => f.write_str("bundled"),
         }
     }
@@ -58,7 +96,6 @@ pub struct Plugin {
     pub library: PluginDescription,
     /// Its phases, by name.
     pub phases: Vec<PhaseDescription>,
-    root: PluginRoot_Ref,
 }
 
 /// A file that was not taken as a plugin.
@@ -86,30 +123,49 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Finds and loads every plugin of the search path, and those linked in.
+    /// Finds every plugin of the search path, and those linked in. None of them is loaded: what was
+    /// not known of a library is found out in a process of its own.
     pub fn discover() -> Self {
-        let search = SearchPath::of_process();
+        let (search, cache) = (SearchPath::of_process(), Cache::of_user());
         let mut registry = Self::default();
         registry.add_bundled();
-        for path in search.candidates() {
-            registry.add_file(path);
+        for candidate in search.candidates() {
+            match candidate.library(&cache) {
+                Ok(library) => registry.add_file(Arc::new(library), &cache),
+                Err(reason) => registry.refused.push(Refused { path: candidate.path, reason }),
+            }
         }
         registry.search = search;
         registry.finish();
         registry
     }
 
-    /// Loads one file.
+    /// The registry of one file, which is examined whatever is known of it.
     ///
     /// # Errors
     /// A one-line reason.
-    pub fn from_file(path: PathBuf) -> Result<Self, String> {
+    pub fn of_file(path: &Path) -> Result<Self, String> {
+        let library = Library::find_anew(path, &Cache::of_user());
+        match library.refusal() {
+            Some(reason) => Err(reason),
+            None => Ok(Self::of_library(library)),
+        }
+    }
+
+    /// The registry of one library that can be used.
+    fn of_library(library: Library) -> Self {
         let mut registry = Self::default();
-        registry.add_file(path);
+        registry.add_file(Arc::new(library), &Cache::of_user());
         registry.finish();
-        match registry.refused.pop() {
-            Some(refused) => Err(refused.reason),
-            None => Ok(registry),
+        registry
+    }
+
+    /// Keeps what `host plugins check` found of the libraries in this registry.
+    pub fn keep_level(&self, level: &str) {
+        for plugin in &self.plugins {
+            if let Source::Library(library) = &plugin.source {
+                library.set_level(&Cache::of_user(), level.to_owned());
+            }
         }
     }
 
@@ -117,26 +173,26 @@ impl Registry {
         #[cfg(feature = "bundled")]
         {
             use bundled as _; // the linker drops the plugins' registrations without this
-            let root = sdk::abi::root_module();
-            match dynamic::describe(root) {
-                Ok(library) => self.add_library(&Source::Bundled, &library, root),
+            match dynamic::describe(sdk::abi::root_module()) {
+                Ok(library) => self.add_library(&Source::Bundled, &library),
                 Err(reason) => self.notes.push(format!("bundled plugins: {reason}")),
             }
         }
     }
 
-    fn add_file(&mut self, path: PathBuf) {
-        match dynamic::load(&path) {
-            Ok(loaded) => {
-                let source = Source::Library { path, blake3: loaded.blake3 };
-                self.add_library(&source, &loaded.description, loaded.root);
+    fn add_file(&mut self, library: Arc<Library>, cache: &Cache) {
+        match library.description(cache).cloned() {
+            Some(description) => self.add_library(&Source::Library(library), &description),
+            None => {
+                let path = library.path().to_owned();
+                let reason = "what was known of it is lost; run this again".to_owned();
+                self.refused.push(Refused { path, reason });
             }
-            Err(reason) => self.refused.push(Refused { path, reason }),
         }
     }
 
     /// Sorts the phases of a library to the plugin crates that registered them.
-    fn add_library(&mut self, source: &Source, library: &PluginDescription, root: PluginRoot_Ref) {
+    fn add_library(&mut self, source: &Source, library: &PluginDescription) {
         let mut by_plugin: BTreeMap<(String, String), Vec<PhaseDescription>> = BTreeMap::new();
         for phase in &library.phases {
             by_plugin
@@ -144,14 +200,7 @@ impl Registry {
                 .or_default()
                 .push(phase.clone());
         }
-        if by_plugin.is_empty() {
-            self.refuse(source, "it registers no trainer".to_owned());
-        }
         for ((name, version), phases) in by_plugin {
-            if let Some(reason) = phases.iter().find_map(refuse_phase) {
-                self.refuse(source, reason);
-                continue;
-            }
             let known = self.plugins.iter().find(|p| p.name == name && p.version == version);
             if let Some(known) = known {
                 self.notes.push(format!(
@@ -162,16 +211,7 @@ impl Registry {
             }
             let description = phases.first().map(|p| p.description.clone()).unwrap_or_default();
             let (source, library) = (source.clone(), library.clone());
-            self.plugins.push(Plugin { name, version, description, source, library, phases, root });
-        }
-    }
-
-    fn refuse(&mut self, source: &Source, reason: String) {
-        match source {
-            Source::Library { path, .. } => {
-                self.refused.push(Refused { path: path.clone(), reason });
-            }
-            Source::Bundled => self.notes.push(format!("bundled plugins: {reason}")),
+            self.plugins.push(Plugin { name, version, description, source, library, phases });
         }
     }
 
@@ -224,15 +264,45 @@ impl Registry {
         let (plugin, _) = self.find(phase).ok_or_else(|| {
             Error::new("plugin::no_phase", format!("no plugin registers phase `{phase}`"))
         })?;
-        PhaseClient::create(plugin.root, &plugin.name, phase, spec)
+        let root = match &plugin.source {
+            Source::Bundled => sdk::abi::root_module(),
+            Source::Library(library) => library.root().map_err(|reason| {
+                let message = format!("plugin `{}` can't be loaded: {reason}", plugin.name);
+                Error::new("plugin::load", message)
+            })?,
+        };
+        PhaseClient::create(root, &plugin.name, phase, spec)
     }
 }
 
-/// Why a phase can't be taken: a section that claims keys of the host's.
-fn refuse_phase(phase: &PhaseDescription) -> Option<String> {
-    let key = reserved_key(&phase.schema)?;
-    Some(format!(
-        "plugin `{}`: the section of phase `{}` has a key `{key}`, which belongs to `global`",
-        phase.plugin, phase.phase
-    ))
+/// Loads a library into this process, which is there for nothing else.
+///
+/// # Errors
+/// A one-line reason.
+pub fn load_root(path: &Path) -> Result<sdk::abi::PluginRoot_Ref, String> {
+    Ok(dynamic::load(path)?.root)
+}
+
+/// What a file says of its trainers, and whether this host would load it; its code never runs.
+///
+/// # Errors
+/// A one-line reason when it is no plugin library, of whatever machine.
+pub fn inspect(path: &Path) -> Result<Inspected, String> {
+    let unreadable = |e: &std::io::Error| format!("can't be read: {}", reason(e));
+    let file = File::open(path).map_err(|e| unreadable(&e))?;
+    let records = metadata::read(&ReadCache::new(&file))?;
+    let refusal = dynamic::look(&file).err();
+    let blake3 = blake3_of(path).map_err(|e| e.to_string())?;
+    Ok(Inspected { records, refusal, blake3 })
+}
+
+/// A library file, as far as it can be known without running it.
+#[derive(Clone, Debug)]
+pub struct Inspected {
+    /// Its trainers.
+    pub records: Vec<PluginRecord>,
+    /// Why this host would not load it.
+    pub refusal: Option<String>,
+    /// Hash of its bytes.
+    pub blake3: String,
 }

@@ -1,8 +1,8 @@
 //! Where plugin libraries are looked for, and by which file names.
 //!
-//! Beside the executable, in `plugins/` there, in the directories of `HOST_PLUGIN_PATH`, and in
-//! those of `[plugins] path` in the user's configuration. Never in the working directory, unless
-//! one of these names it.
+//! Beside the executable, in `plugins/` there, in the directories of `HOST_PLUGIN_PATH`, in those of
+//! `[plugins] path` in the user's configuration, and in the store of installed plugins. Never in the
+//! working directory, unless one of these names it, from the root.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -10,6 +10,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+use super::cache::{Cache, blake3_of};
+use super::library::Library;
+use super::store::{Locked, Store};
+use super::trust::{Trust, distrust_directory, distrust_file};
 
 /// The user's own configuration, `host/config.toml` in the configuration directory.
 #[derive(Debug, Default, Deserialize)]
@@ -22,6 +27,7 @@ struct UserConfig {
 #[serde(deny_unknown_fields, default)]
 struct UserPlugins {
     path: Vec<PathBuf>,
+    trust: Option<String>,
 }
 
 /// Where to look, in order.
@@ -31,55 +37,110 @@ pub struct SearchPath {
     pub directories: Vec<PathBuf>,
     /// What was wrong with a place, one line each.
     pub problems: Vec<String>,
+    /// How much a library has to show.
+    pub trust: Trust,
+    /// Installed plugins, each with its library.
+    pub installed: Vec<(Locked, PathBuf)>,
+}
+
+/// A file that may be a plugin library.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Candidate {
+    /// The file.
+    pub(super) path: PathBuf,
+    /// Why it isn't even looked at.
+    pub(super) refusal: Option<String>,
+    /// The hash that it must have.
+    pub(super) locked: Option<Locked>,
 }
 
 impl SearchPath {
     /// The search path of this process.
     pub fn of_process() -> Self {
         let mut path = Self::default();
+        let user = path.user_plugins();
+        let (trust, problem) = Trust::of_process(user.trust.as_deref());
+        path.trust = trust;
+        path.problems.extend(problem);
         if let Ok(executable) = env::current_exe().and_then(fs::canonicalize)
             && let Some(beside) = executable.parent()
         {
-            path.directories.push(beside.to_owned());
-            path.directories.push(beside.join("plugins"));
+            path.add(beside.to_owned());
+            path.add(beside.join("plugins"));
         }
         if let Some(list) = env::var_os("HOST_PLUGIN_PATH") {
             let named =
                 env::split_paths(&list).filter(|directory| !directory.as_os_str().is_empty());
             path.add_named(named, "HOST_PLUGIN_PATH");
         }
-        path.add_user_config();
+        path.add_named(user.path, "`[plugins] path`");
+        path.add_installed();
         path
     }
 
-    fn add_user_config(&mut self) {
-        let Some(file) = user_config_dir().map(|directory| directory.join("config.toml")) else {
-            return;
-        };
-        let Ok(text) = fs::read_to_string(&file) else {
-            return;
-        };
+    fn user_plugins(&mut self) -> UserPlugins {
+        let file = user_config_dir().map(|directory| directory.join("config.toml"));
+        let Some(file) = file else { return UserPlugins::default() };
+        let Ok(text) = fs::read_to_string(&file) else { return UserPlugins::default() };
         match toml::from_str::<UserConfig>(&text) {
-            Ok(config) => self.add_named(config.plugins.path, &file.display().to_string()),
-            Err(e) => self.problems.push(format!("{}: {}", file.display(), e.message())),
+            Ok(config) => config.plugins,
+            Err(e) => {
+                self.problems.push(format!("{}: {}", file.display(), e.message()));
+                // What can't be read may have asked for it.
+                UserPlugins { trust: Some("locked".to_owned()), ..UserPlugins::default() }
+            }
         }
     }
 
     /// Adds directories that the user named; one that is not there deserves a word.
     fn add_named(&mut self, directories: impl IntoIterator<Item = PathBuf>, origin: &str) {
         for directory in directories {
-            if !directory.is_dir() {
+            if directory.is_relative() {
+                let problem = format!(
+                    "`{}` is a relative path (named by {origin}): another directory each time",
+                    directory.display()
+                );
+                self.problems.push(problem);
+            } else if !directory.is_dir() {
                 let problem =
                     format!("no such directory: `{}` (named by {origin})", directory.display());
                 self.problems.push(problem);
-            } else if !self.directories.contains(&directory) {
-                self.directories.push(directory);
+            } else {
+                self.add(directory);
             }
         }
     }
 
-    /// Files that may be plugin libraries, by their names, each once, sorted within a directory.
-    pub fn candidates(&self) -> Vec<PathBuf> {
+    fn add(&mut self, directory: PathBuf) {
+        if self.directories.contains(&directory) {
+            return;
+        }
+        match distrust_directory(&directory) {
+            Some(reason) => {
+                self.problems
+                    .push(format!("nothing of `{}` is loaded: {reason}", directory.display()));
+            }
+            None => self.directories.push(directory),
+        }
+    }
+
+    fn add_installed(&mut self) {
+        let Some(store) = Store::of_user() else { return };
+        match store.plugins() {
+            Ok(plugins) => {
+                let with_path = plugins.into_iter().map(|plugin| {
+                    let path = store.path(&plugin);
+                    (plugin, path)
+                });
+                self.installed = with_path.collect();
+            }
+            Err(e) => self.problems.push(e.to_string()),
+        }
+    }
+
+    /// Files that may be plugin libraries, by their names, each once, sorted within a directory; then
+    /// those that are installed.
+    pub(super) fn candidates(&self) -> Vec<Candidate> {
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
         for directory in &self.directories {
@@ -87,13 +148,66 @@ impl SearchPath {
             let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
             files.sort();
             files.retain(|file| has_library_name(file) && !file.is_dir());
-            for file in files {
-                if seen.insert(fs::canonicalize(&file).unwrap_or_else(|_| file.clone())) {
-                    found.push(file);
+            for path in files {
+                if seen.insert(fs::canonicalize(&path).unwrap_or_else(|_| path.clone())) {
+                    let refusal = distrust_file(&path, directory).or_else(|| self.unlocked(&path));
+                    found.push(Candidate { path, refusal, locked: None });
                 }
             }
         }
+        found.extend(self.installed.iter().map(|(locked, path)| Candidate {
+            path: path.clone(),
+            refusal: path.parent().and_then(|directory| distrust_file(path, directory)),
+            locked: Some(locked.clone()),
+        }));
         found
+    }
+
+    /// Why a file outside of the store isn't loaded where only installed plugins are.
+    fn unlocked(&self, path: &Path) -> Option<String> {
+        if self.trust < Trust::Locked {
+            return None;
+        }
+        let hash = blake3_of(path).ok()?;
+        let is_locked = self.installed.iter().any(|(locked, _)| locked.blake3 == hash);
+        (!is_locked).then(|| {
+            let path = path.display();
+            format!("not in plugins.lock, and only what is in it is trusted; `host plugins add {path}` installs it")
+        })
+    }
+}
+
+impl Candidate {
+    /// What is known of it, or why it is not used.
+    pub(super) fn library(&self, cache: &Cache) -> Result<Library, String> {
+        if let Some(reason) = &self.refusal {
+            return Err(reason.clone());
+        }
+        if let Some(locked) = &self.locked
+            && !self.path.exists()
+        {
+            let name = &locked.name;
+            return Err(format!("gone; `host plugins remove {name}` forgets it"));
+        }
+        if let Some(reason) = self.locked.as_ref().and_then(|locked| self.changed(locked, cache)) {
+            return Err(reason);
+        }
+        let library = Library::find(&self.path, cache);
+        library.refusal().map_or(Ok(library), Err)
+    }
+
+    /// Why an installed library is not the one that was installed. Looked at before it is examined:
+    /// a changed file runs no instruction.
+    fn changed(&self, locked: &Locked, cache: &Cache) -> Option<String> {
+        let hash = Library::known_hash(&self.path, cache);
+        if hash.as_deref() == Some(&locked.blake3) {
+            return None;
+        }
+        let name = &locked.name;
+        Some(format!(
+            "changed since it was added on {}; `host plugins trust {name}` takes it as it is now",
+            locked.added
+        ))
     }
 }
 
@@ -119,10 +233,10 @@ mod tests {
             fs::write(directory.path().join(name), "x").unwrap();
         }
         fs::create_dir(directory.path().join("libdir.so")).unwrap();
-        let path =
-            SearchPath { directories: vec![directory.path().to_owned(); 2], problems: vec![] };
+        let directories = vec![directory.path().to_owned(); 2];
+        let path = SearchPath { directories, ..SearchPath::default() };
         let names: Vec<_> =
-            path.candidates().iter().map(|f| f.file_name().unwrap().to_owned()).collect();
+            path.candidates().iter().map(|c| c.path.file_name().unwrap().to_owned()).collect();
         assert_eq!(names, ["liba.so", "libb.so"]);
     }
 }

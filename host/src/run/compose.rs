@@ -17,7 +17,9 @@ use crate::config::{
     VERSION_KEY, survey,
 };
 use crate::events::EventStream;
-use crate::registry::{PhaseClient, PhaseSpec, Registry, SharedArtifact, user_config_dir};
+use crate::registry::{
+    HostServices, PhaseClient, PhaseSpec, Registry, SharedArtifact, user_config_dir,
+};
 
 /// A plan whose phases exist.
 pub struct Composed {
@@ -47,6 +49,8 @@ pub struct ComposedPhase {
     pub section: Value,
     /// The phase itself.
     pub client: PhaseClient,
+    /// What it tells, on its way to the stream.
+    pub services: Arc<StreamServices>,
 }
 
 /// Directories with profiles, lowest precedence first.
@@ -191,17 +195,14 @@ fn compose_phase(
         let message = format!("no plugin registers phase `{}`", planned.phase);
         return Err(vec![ConfigError::new("config::unknown_phase", message)]);
     };
-    let services = StreamServices {
-        phase: planned.name.clone(),
-        stream: Arc::clone(&composed.stream),
-        interrupt: composed.interrupt.clone(),
-    };
+    let services = StreamServices::new(&planned.name, &composed.stream, &composed.interrupt);
+    let services = Arc::new(services);
     let spec = PhaseSpec {
         name: &planned.name,
         section: &planned.section,
         seed: plan.global.seed,
         device: &composed.device,
-        services: Arc::new(services),
+        services: Arc::clone(&services) as Arc<dyn HostServices>,
     };
     let client = registry.create(&planned.phase, &spec).map_err(one)?;
     let mut errors = device::refusals(plan, &composed.device, description);
@@ -212,7 +213,7 @@ fn compose_phase(
     }
     let section = client.resolved().map_err(one)?;
     let description = description.clone();
-    Ok(ComposedPhase { name: planned.name.clone(), description, section, client })
+    Ok(ComposedPhase { name: planned.name.clone(), description, section, client, services })
 }
 
 /// A phase may be unknown because its plugin was refused or clashes with another: say so.

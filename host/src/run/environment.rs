@@ -5,7 +5,7 @@ use std::env;
 use sdk::DeviceContext;
 use serde_json::{Value, json};
 
-use crate::registry::{Registry, Source};
+use crate::registry::Registry;
 
 /// Versions, machine, device, threads, plugins with hashes, command line.
 pub(super) fn describe(registry: &Registry, device: &DeviceContext) -> Value {
@@ -13,17 +13,11 @@ pub(super) fn describe(registry: &Registry, device: &DeviceContext) -> Value {
         .plugins
         .iter()
         .map(|plugin| {
-            let (path, blake3) = match &plugin.source {
-                Source::Library { path, blake3 } => {
-                    (Some(path.display().to_string()), blake3.hex())
-                }
-                Source::Bundled => (None, None),
-            };
             json!({
                 "name": plugin.name,
                 "version": plugin.version,
-                "path": path,
-                "blake3": blake3,
+                "path": plugin.source.path().map(|path| path.display().to_string()),
+                "blake3": plugin.source.blake3(),
                 "sdk_version": plugin.library.sdk_version,
                 "rustc": plugin.library.rustc,
                 "build": plugin.phases.first().map(|phase| &phase.build),

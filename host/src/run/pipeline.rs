@@ -270,7 +270,9 @@ impl Place<'_> {
             prepared => prepared?,
         };
         let is_cut_short = prepared.is_cut_short();
-        let (steps, values) = match prepared.run()? {
+        let end = prepared.run();
+        phase.services.tell_left_out();
+        let (steps, values) = match end? {
             LoopEnd::Stopped => return Ok(None),
             LoopEnd::Done { steps, values } => (steps, values),
         };

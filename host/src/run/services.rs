@@ -1,6 +1,10 @@
 //! What a plugin tells the host while it works, as events.
+//!
+//! A plugin that tells a million things a second must not fill the disk: progress is for eyes, and log
+//! records beyond a thousand a second are counted instead of kept.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -8,19 +12,112 @@ use super::Interrupt;
 use crate::events::{Event, EventStream};
 use crate::registry::HostServices;
 
+/// Log records of a second that are kept.
+const LOGS_A_SECOND: u64 = 1000;
+/// Time between two reports of progress on the same thing.
+const PROGRESS_EVERY: Duration = Duration::from_millis(10);
+
 /// Turns what one phase's plugin says into events of the run.
 pub struct StreamServices {
-    /// The phase.
-    pub phase: String,
-    /// The run's stream; none before the run has started.
-    pub stream: Arc<std::sync::OnceLock<Arc<EventStream>>>,
-    /// Whether the run was asked to stop.
-    pub interrupt: Interrupt,
+    phase: String,
+    stream: Arc<std::sync::OnceLock<Arc<EventStream>>>,
+    interrupt: Interrupt,
+    pace: Mutex<Pace>,
+}
+
+/// What was told in the last second.
+struct Pace {
+    second: Instant,
+    logs: u64,
+    progress: Option<(String, Instant)>,
+}
+
+impl Pace {
+    /// Whether a log record is kept, and how many were not in the second that has just ended.
+    fn takes_log(&mut self) -> (bool, u64) {
+        let mut left_out = 0;
+        if self.second.elapsed() >= Duration::from_secs(1) {
+            left_out = self.left_out();
+            (self.second, self.logs) = (Instant::now(), 0);
+        }
+        self.logs += 1;
+        (self.logs <= LOGS_A_SECOND, left_out)
+    }
+
+    fn left_out(&self) -> u64 {
+        self.logs.saturating_sub(LOGS_A_SECOND)
+    }
+
+    fn takes_progress(&mut self, what: &str, is_end: bool) -> bool {
+        let is_soon =
+            |(last, when): &(String, Instant)| last == what && when.elapsed() < PROGRESS_EVERY;
+        if !is_end && self.progress.as_ref().is_some_and(is_soon) {
+            return false;
+        }
+        self.progress = Some((what.to_owned(), Instant::now()));
+        true
+    }
+}
+
+impl StreamServices {
+    /// The services of one phase. The run's stream may be set later; until then nothing is told.
+    pub fn new(
+        phase: &str,
+        stream: &Arc<std::sync::OnceLock<Arc<EventStream>>>,
+        interrupt: &Interrupt,
+    ) -> Self {
+        let pace = Pace { second: Instant::now(), logs: 0, progress: None };
+        let (phase, stream) = (phase.to_owned(), Arc::clone(stream));
+        Self { phase, stream, interrupt: interrupt.clone(), pace: Mutex::new(pace) }
+    }
+
+    /// Whether there is room for it.
+    fn takes(&self, kind: &str, payload: &Value) -> bool {
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        match kind {
+            "log" => {
+                let (takes, left_out) = pace.takes_log();
+                drop(pace);
+                self.say_left_out(left_out);
+                takes
+            }
+            "progress" => {
+                let what = payload["what"].as_str().unwrap_or_default();
+                pace.takes_progress(what, payload["done"] == payload["total"])
+            }
+            _ => true,
+        }
+    }
+
+    /// Tells of the records that were left out since the last time that it was told.
+    pub fn tell_left_out(&self) {
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let left_out = pace.left_out();
+        pace.logs = pace.logs.min(LOGS_A_SECOND);
+        drop(pace);
+        self.say_left_out(left_out);
+    }
+
+    fn say_left_out(&self, n: u64) {
+        if let (Some(stream), 1..) = (self.stream.get(), n) {
+            stream.emit(Event::Log {
+                phase: self.phase.clone(),
+                level: "warn".to_owned(),
+                target: "host".to_owned(),
+                message: format!(
+                    "{n} log records left out: more than {LOGS_A_SECOND} came in a second"
+                ),
+            });
+        }
+    }
 }
 
 impl HostServices for StreamServices {
     fn emit(&self, kind: &str, payload: Value) {
         let Some(stream) = self.stream.get() else { return };
+        if !self.takes(kind, &payload) {
+            return;
+        }
         let text = |key: &str| payload[key].as_str().unwrap_or_default().to_owned();
         let phase = self.phase.clone();
         let event = match kind {
@@ -55,5 +152,23 @@ impl HostServices for NoServices {
 
     fn is_cancelled(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_counted_and_its_end_is_kept() {
+        let mut pace = Pace { second: Instant::now(), logs: 0, progress: None };
+        let kept = (0..5000).filter(|_| pace.takes_log().0).count();
+        assert_eq!((kept, pace.left_out()), (1000, 4000));
+        pace.second -= Duration::from_secs(1);
+        assert_eq!(pace.takes_log(), (true, 4000));
+        assert_eq!(pace.left_out(), 0);
+
+        assert!(pace.takes_progress("a", false) && !pace.takes_progress("a", false));
+        assert!(pace.takes_progress("b", false) && pace.takes_progress("b", true));
     }
 }

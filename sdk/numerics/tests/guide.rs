@@ -9,7 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const GUIDE: &str = "docs/writing-a-plugin.md";
-const EXAMPLES: &str = "sdk/numerics/examples";
+/// Where the examples lie whose marked parts are all shown.
+const EXAMPLES: [&str; 2] = ["sdk/examples", "sdk/numerics/examples"];
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -18,9 +19,16 @@ fn repository() -> PathBuf {
 /// The part of a file of this name, where both are there.
 fn part(file: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(repository().join(file)).ok()?;
-    let (_, after) = text.split_once(&format!("// guide: {name}\n"))?;
+    let (before, after) = text.split_once(&format!("// guide: {name}\n"))?;
     let (part, _) = after.split_once("// guide: end\n")?;
-    Some(part.to_owned())
+    // A part from inside of something stands at the margin.
+    let indent = before.rsplit('\n').next().unwrap_or_default();
+    let part = part.strip_suffix(indent).unwrap_or(part);
+    Some(
+        part.lines()
+            .map(|line| format!("{}\n", line.strip_prefix(indent).unwrap_or(line)))
+            .collect(),
+    )
 }
 
 /// The guide with every block that names a part replaced by it, and the names.
@@ -62,9 +70,15 @@ fn every_part_that_an_example_marks_is_shown() {
     let guide = fs::read_to_string(repository().join(GUIDE)).unwrap();
     let (_, shown) = with_parts(&guide);
     assert!(!shown.is_empty());
-    for file in ["mlp.rs", "transformer.rs"].map(|name| format!("{EXAMPLES}/{name}")) {
+    let of = |directory: &str| {
+        let entries = fs::read_dir(repository().join(directory)).unwrap().flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let names = names.filter(|name| name.ends_with(".rs"));
+        names.map(|name| format!("{directory}/{name}")).collect::<Vec<_>>()
+    };
+    for file in EXAMPLES.into_iter().flat_map(of) {
         let text = fs::read_to_string(repository().join(&file)).unwrap();
-        let marks = text.lines().filter_map(|line| line.strip_prefix("// guide: "));
+        let marks = text.lines().filter_map(|line| line.trim_start().strip_prefix("// guide: "));
         for name in marks.filter(|name| *name != "end") {
             assert!(
                 shown.contains(&(file.clone(), name.to_owned())),

@@ -9,6 +9,7 @@
 
 mod adapter;
 mod bridge;
+mod client;
 mod convert;
 #[expect(
     non_local_definitions,
@@ -19,6 +20,7 @@ mod convert;
 mod types;
 
 pub(crate) use adapter::new_phase;
+pub use client::{HostServices, PhaseClient, PhaseSpec, Prepared, SharedArtifact};
 pub use types::{
     Fault, Phase, Phase_TO, PhaseBox, PluginRoot, PluginRoot_Ref, RawArtifact, RawContext,
     RawMetric, RawNamedTensor, RawState, RawStep, RawTensor, Services, Services_TO, ServicesArc,
@@ -26,6 +28,10 @@ pub use types::{
 
 use abi_stable::prefix_type::PrefixTypeTrait;
 use abi_stable::std_types::{RResult, RStr, RString};
+
+/// What two sides must have in common besides the SDK's `major.minor`: the series of `abi_stable` whose
+/// types cross.
+pub(crate) const NAME: &str = "abi_stable-0.11";
 
 use self::adapter::guard;
 use self::bridge::Bridge;
@@ -55,3 +61,6 @@ extern "C" fn create(
         create_registered(&context.plugin, phase.as_str(), config.as_str(), cx)
     })
 }
+
+#[cfg(test)]
+mod layout_tests;

@@ -1,4 +1,10 @@
-//! For the tests of a plugin: whether every setting of a section is used.
+//! For the tests of a plugin, behind the feature `testing`.
+//!
+//! - [`Conformance`]: what the host relies on, checked as `host plugins check` does, and a thousand
+//!   hosts that stop, delay and go on as they like; [`trainer_tests!`](crate::trainer_tests) makes
+//!   tests of both.
+//! - [`FakeHost`]: a host that remembers what a trainer tells it.
+//! - [`Settings`]: whether every setting of a section is used.
 //!
 //! A setting that nothing reads is a promise that the program breaks in silence. [`Settings`] finds
 //! such ones: it gives every key of the section another value, drives the phase in this process, and
@@ -56,6 +62,8 @@
 //! dropout and warmup above zero. A key counts as used when it is so in any of them.
 
 mod candidates;
+mod conformance;
+mod fake_host;
 mod observed;
 mod records;
 mod schema;
@@ -68,6 +76,8 @@ use std::marker::PhantomData;
 use schemars::schema_for;
 use serde_json::Value;
 
+pub use self::conformance::{Conformance, Finding, Level, Outcome};
+pub use self::fake_host::FakeHost;
 use self::observed::Looks;
 use self::schema::{Leaf, Schema, value_at};
 use self::trial::{Trial, Verdict};
@@ -78,6 +88,30 @@ use crate::trainer::Trainer;
 
 /// Steps that a phase is driven for, unless [`Settings::steps`] says otherwise.
 const N_STEPS: u64 = 3;
+
+/// Tests of a trainer as the host drives it: one that it conforms, one that it survives a thousand
+/// hosts. Needs the feature `testing` of the SDK among the dev-dependencies.
+///
+/// The section should be a small one, with 20 steps or more that take milliseconds.
+///
+/// ```
+/// sdk::trainer_tests!("line", serde_json::json!({ "total_steps": 30 }));
+/// ```
+#[macro_export]
+macro_rules! trainer_tests {
+    ($phase:literal, $section:expr $(,)?) => {
+        #[test]
+        fn it_conforms() {
+            $crate::testing::Conformance::new($phase, $section).assert();
+        }
+
+        #[test]
+        fn it_survives_a_thousand_hosts() {
+            let failed = $crate::testing::Conformance::new($phase, $section).scenarios(0..1000);
+            assert!(failed.is_empty(), "{}", failed.join("\n"));
+        }
+    };
+}
 
 type Watch = Box<dyn Fn(&Value) -> Value>;
 

@@ -38,3 +38,31 @@ extern "C" fn create(_: u8) -> u32 {
 pub fn root() -> PluginRoot_Ref {
     PluginRoot { describe, create }.leak_into_prefix()
 }
+
+/// What the library says of itself: all that can be told without loading it fits.
+const TEXT: &str = concat!(
+    "host-plugin-v1\n\0phase\0misfit\0plugin\0misfit\0version\0",
+    env!("CARGO_PKG_VERSION"),
+    "\0sdk\0",
+    env!("CARGO_PKG_VERSION"),
+    "\0abi\0abi_stable-0.11\0target\0",
+    env!("MISFIT_TARGET"),
+    "\0panic\0unwind\0section_version\x001\0state_version\x001\0\0",
+);
+
+#[used]
+#[unsafe(link_section = ".host_plugin")]
+static RECORD: [u8; TEXT.len()] = {
+    let (mut record, mut i) = ([0; TEXT.len()], 0);
+    while i < TEXT.len() {
+        record[i] = TEXT.as_bytes()[i];
+        i += 1;
+    }
+    record
+};
+
+/// A linker drops what nothing refers to.
+#[unsafe(no_mangle)]
+pub extern "C" fn misfit_record() -> *const u8 {
+    RECORD.as_ptr()
+}

@@ -1,17 +1,25 @@
-//! A phase object of a plugin, with plain types and errors.
+//! The host's side: a phase object of a plugin, with plain types and errors.
+//!
+//! Host and the tests of authors drive a phase through this, so both go the same way.
 
 use std::sync::Arc;
 
 use abi_stable::std_types::{RArc, RResult, RStr, RVec};
-use sdk::abi::{
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::types::{
     Fault, PhaseBox, PluginRoot_Ref, RawArtifact, RawContext, Services, Services_TO, ServicesArc,
 };
-use sdk::{
-    Artifact, DeviceContext, Error, Evaluation, ExportRequest, Forecast, GenerateReply,
-    GenerateRequest, Metrics, Schedule, StageTimes, StateDict, StepReport, TensorHandle,
-};
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use crate::artifact::Artifact;
+use crate::capability;
+use crate::device::DeviceContext;
+use crate::error::Error;
+use crate::generate::{ExportRequest, GenerateReply, GenerateRequest};
+use crate::stages::StageTimes;
+use crate::state::StateDict;
+use crate::tensor::TensorHandle;
+use crate::trainer::{Evaluation, Forecast, Metrics, Schedule, StepReport};
 
 /// What a plugin tells the host while it works.
 pub trait HostServices: Send + Sync {
@@ -74,7 +82,7 @@ fn all_from_raw(raw: RVec<RawArtifact>) -> Result<Vec<SharedArtifact>, Error> {
 }
 
 /// What `prepare` tells.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prepared {
     /// How long, and what is due how often.
     pub schedule: Schedule,
@@ -95,7 +103,7 @@ impl PhaseClient {
     ///
     /// # Errors
     /// When the section can't be read as the plugin's configuration.
-    pub(super) fn create(
+    pub fn create(
         root: PluginRoot_Ref,
         plugin: &str,
         phase: &str,
@@ -154,7 +162,7 @@ impl PhaseClient {
 
     /// Where the time of the steps so far went; `None` from a plugin whose SDK doesn't tell.
     pub fn stages(&mut self) -> Option<StageTimes> {
-        let reply = self.call(sdk::capability::STAGES, "null", &[]).ok()?;
+        let reply = self.call(capability::STAGES, "null", &[]).ok()?;
         serde_json::from_str(&reply).ok()
     }
 
@@ -203,7 +211,7 @@ impl PhaseClient {
         request: &GenerateRequest,
     ) -> Result<GenerateReply, Error> {
         let request = serde_json::to_string(request)?;
-        let reply = self.call(sdk::capability::GENERATE, &request, given)?;
+        let reply = self.call(capability::GENERATE, &request, given)?;
         Ok(serde_json::from_str(&reply)?)
     }
 
@@ -216,11 +224,15 @@ impl PhaseClient {
         given: &[SharedArtifact],
         request: &ExportRequest,
     ) -> Result<(), Error> {
-        let capability = format!("{}{}", sdk::capability::EXPORT, request.format);
+        let capability = format!("{}{}", capability::EXPORT, request.format);
         self.call(&capability, &serde_json::to_string(request)?, given).map(drop)
     }
 
-    fn call(
+    /// Asks for a capability by name, with JSON in and out.
+    ///
+    /// # Errors
+    /// Those of the plugin, and when it has no such capability.
+    pub fn call(
         &mut self,
         capability: &str,
         request: &str,

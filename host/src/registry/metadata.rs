@@ -1,0 +1,91 @@
+//! What a library file says of itself, read without loading it, and whether this host takes it.
+
+use object::read::{Object, ObjectSection, ReadRef};
+use sdk::metadata::{self, PluginRecord, SECTION_BYTES_MAX, SECTIONS};
+
+/// Phases that a configuration has no room for.
+const RESERVED_PHASES: [&str; 5] = ["global", "phases", "profile", "extends", "schema_version"];
+
+/// The records in the file: of a library for this machine or for another one.
+///
+/// # Errors
+/// A one-line reason when it holds none, or damaged ones.
+pub(super) fn read<'data>(bytes: impl ReadRef<'data>) -> Result<Vec<PluginRecord>, String> {
+    let file = object::File::parse(bytes)
+        .map_err(|_| "not a shared library: neither ELF, Mach-O nor PE".to_owned())?;
+    let Some(section) = SECTIONS.iter().find_map(|name| file.section_by_name(name)) else {
+        return Err("not a trainer plugin: it carries no metadata of one".to_owned());
+    };
+    let refuse = |what: &str| format!("its metadata can't be read: {what}");
+    if section.size() > SECTION_BYTES_MAX as u64 {
+        return Err(refuse(&format!("{} bytes, more than {SECTION_BYTES_MAX}", section.size())));
+    }
+    let data = section.data().map_err(|_| refuse("cut short"))?;
+    PluginRecord::read_all(data).map_err(|e| refuse(&e.to_string()))
+}
+
+/// Why this host can't load a library with these records; none of its code has run to find out.
+///
+/// # Errors
+/// A one-line reason.
+pub(super) fn check(records: &[PluginRecord]) -> Result<(), String> {
+    for record in records {
+        if record.abi != metadata::ABI {
+            return Err(format!(
+                "built for the boundary `{}`, this host has `{}`; rebuild it with SDK {}",
+                record.abi,
+                metadata::ABI,
+                metadata::SDK_VERSION
+            ));
+        }
+        if !same_minor(&record.sdk_version, metadata::SDK_VERSION) {
+            return Err(sdk_differs(&record.sdk_version));
+        }
+        if record.target != metadata::TARGET {
+            return Err(format!(
+                "built for {}, this host runs on {}",
+                record.target,
+                metadata::TARGET
+            ));
+        }
+        if record.panic != "unwind" {
+            return Err(format!(
+                "built with panic = \"{}\": a panic would end the host; build it with \"unwind\"",
+                record.panic
+            ));
+        }
+        if RESERVED_PHASES.contains(&record.phase.as_str()) {
+            return Err(format!(
+                "plugin `{}` registers a phase `{}`, a name that configurations have for something else",
+                record.plugin, record.phase
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What is said of a plugin of another SDK.
+pub(super) fn sdk_differs(version: &str) -> String {
+    format!("built with SDK {version}, this host needs SDK {}", metadata::SDK_VERSION)
+}
+
+/// Whether two versions have the same `major.minor`.
+pub(super) fn same_minor(a: &str, b: &str) -> bool {
+    let minor = |version: &str| {
+        let mut parts = version.splitn(3, '.');
+        (parts.next().map(str::to_owned), parts.next().map(str::to_owned))
+    };
+    minor(a) == minor(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_match_by_major_and_minor() {
+        assert!(same_minor("0.1.7", "0.1.0"));
+        assert!(!same_minor("0.2.0", "0.1.0"));
+        assert!(!same_minor("1.1.0", "0.1.0"));
+    }
+}

@@ -1,0 +1,95 @@
+//! What a library has no business with while it is being loaded, watched in a process that was made for it.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Signals that are the host's.
+const SIGNALS: [(i32, &str); 4] = [
+    (libc::SIGINT, "SIGINT"),
+    (libc::SIGTERM, "SIGTERM"),
+    (libc::SIGUSR1, "SIGUSR1"),
+    (libc::SIGSEGV, "SIGSEGV"),
+];
+
+/// What a library has no business with, as it was before.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Where this process's standard output went.
+    answer: File,
+    directory: Option<PathBuf>,
+    environment: Vec<(OsString, OsString)>,
+    handlers: Vec<usize>,
+    /// Bytes that came to standard output since.
+    written: Arc<AtomicU64>,
+}
+
+impl Surroundings {
+    /// Remembers all, and takes standard output away: what comes there is counted and let go.
+    pub fn guard() -> io::Result<Self> {
+        // SAFETY: 1 is this process's standard output; the copy is owned by the file alone.
+        let answer = unsafe { File::from_raw_fd(checked(libc::dup(1))?) };
+        let (mut reader, writer) = io::pipe()?;
+        // SAFETY: both are open; what was standard output stays open as its copy.
+        checked(unsafe { libc::dup2(writer.as_raw_fd(), 1) })?;
+        let written = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&written);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 1 << 16];
+            while let Ok(n @ 1..) = reader.read(&mut buffer) {
+                count.fetch_add(n as u64, Ordering::SeqCst);
+            }
+        });
+        Ok(Self {
+            answer,
+            directory: std::env::current_dir().ok(),
+            environment: std::env::vars_os().collect(),
+            handlers: handlers(),
+            written,
+        })
+    }
+
+    /// The first thing that isn't as it was, as what the library does.
+    pub fn disturbed(&self) -> Option<String> {
+        if std::env::current_dir().ok() != self.directory {
+            return Some("changes the working directory".to_owned());
+        }
+        if !std::env::vars_os().eq(self.environment.iter().cloned()) {
+            return Some("changes the environment".to_owned());
+        }
+        let changed = SIGNALS.iter().zip(handlers()).zip(&self.handlers);
+        if let Some((((_, name), _), _)) = changed.clone().find(|((_, now), then)| now != *then) {
+            return Some(format!("takes the signal {name}"));
+        }
+        // What was written lies in the pipe until the counting thread has run.
+        std::thread::sleep(Duration::from_millis(1));
+        (self.written.load(Ordering::SeqCst) > 0).then(|| "writes to standard output".to_owned())
+    }
+
+    /// Writes a line to what standard output was.
+    pub fn say(&mut self, line: &str) -> io::Result<()> {
+        self.answer.write_all(format!("\n{line}\n").as_bytes())
+    }
+}
+
+fn checked(result: i32) -> io::Result<i32> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Addresses of what handles the host's signals.
+fn handlers() -> Vec<usize> {
+    let of = |signal| {
+        // SAFETY: with no new action the call only fills `now`, for which zeroes are a valid start.
+        unsafe {
+            let mut now: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(signal, std::ptr::null(), &raw mut now);
+            now.sa_sigaction
+        }
+    };
+    SIGNALS.iter().map(|(signal, _)| of(*signal)).collect()
+}
