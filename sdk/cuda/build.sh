@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds plugin libraries that train on NVIDIA GPUs, on a machine that may have neither a GPU nor CUDA.
 #
-#   sdk/cuda/build.sh                     the host, pretrain and sft
+#   sdk/cuda/build.sh                     the host, pretrain, sft and mae
 #   sdk/cuda/build.sh -p NAME             another plugin, in the workspace that you stand in
 #
 # What it is given goes to `cargo build --release --features cuda`. Libraries come out in
@@ -18,7 +18,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 PYTHON=${PYTHON:-python3}
 if [ $# -eq 0 ]; then
     cd "$here/../.."
-    set -- -p host -p pretrain -p sft
+    set -- -p host -p pretrain -p sft -p mae
 fi
 
 if [ -z "${CUDA_HOME:-}" ]; then

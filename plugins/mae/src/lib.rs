@@ -19,9 +19,10 @@ mod outputs;
 
 use std::collections::BTreeMap;
 
+use candle_core::Device;
 use sdk::{
-    Artifact, Artifacts, Batching, Change, DType, Error, Evaluation, ExportRequest, Forecast,
-    Metrics, PhaseContext, Result, Schedule, StateVisitor, Stateful, StepReport, Trainer,
+    Artifact, Artifacts, Batching, Change, DType, DeviceKind, Error, Evaluation, ExportRequest,
+    Forecast, Metrics, PhaseContext, Result, Schedule, StateVisitor, Stateful, StepReport, Trainer,
 };
 use sdk_numerics::ops::Compute;
 use sdk_numerics::{AdamW, Gradients, Workers};
@@ -40,7 +41,7 @@ use data::{Data, Example, Sample};
 use evaluation::Findings;
 use model::Autoencoder;
 
-/// Tokens that a thread takes at once: what it keeps of them stays in its cache.
+/// Tokens that a thread takes at once: what it keeps of them stays in its cache. A GPU takes all.
 const SHARD_TOKENS: usize = 512;
 
 /// Trains an encoder of spectra as a masked autoencoder.
@@ -75,6 +76,7 @@ impl Trainer for Mae {
     type Config = Config;
 
     const CAPABILITIES: &'static [&'static str] = &["export/plots"];
+    const DEVICES: &'static [DeviceKind] = sdk_numerics::DEVICES;
     const AMP_DTYPES: &'static [DType] = &[DType::Bf16];
 
     fn changes() -> Vec<Change> {
@@ -99,13 +101,14 @@ impl Trainer for Mae {
         let mut init = cx.generator("model init");
         let compute = Compute::of_phase(cx.device())?;
         let model = Autoencoder::new(&config, &data.extents(), &mut init, &device, compute)?;
-        let workers = Workers::new(cx.device().threads);
+        let on_host = Workers::new(cx.device().threads);
         Ok(Self {
-            optimizer: AdamW::new(model.params(), config.training.adamw()).workers(&workers),
-            gradients: Gradients::new(model.params()).workers(&workers),
+            optimizer: AdamW::new(model.params(), config.training.adamw()).workers(&on_host),
+            gradients: Gradients::new(model.params()).workers(&on_host),
             findings: Findings::default(),
             cx: cx.clone(),
-            workers,
+            // One feeds a GPU; the others would wait for it.
+            workers: if device.is_cpu() { on_host } else { Workers::new(1) },
             model,
             data,
             config,
@@ -197,7 +200,10 @@ impl Mae {
     fn accumulate(&mut self, step: u64, examples: Vec<Example>) -> Result<f64> {
         self.gradients.zero();
         let counts = (examples.iter().map(|example| example.n_scored).sum(), examples.len());
-        let per_shard = (SHARD_TOKENS / self.data.extents().n_tokens).max(1);
+        let per_shard = match self.model.params().device() {
+            Device::Cpu => (SHARD_TOKENS / self.data.extents().n_tokens).max(1),
+            _ => counts.1.max(1),
+        };
         let mut noise = self.cx.generator(&format!("dropout {step}"));
         let shards: Vec<(Vec<Example>, Vec<u64>)> = chunks(examples, per_shard)
             .into_iter()
