@@ -215,7 +215,7 @@ pub enum Plugins {
     },
     /// Check whether a plugin keeps what the host relies on; every check runs in a process of its own
     Check {
-        /// The library file
+        /// The library file, or the name of a plugin that is there
         file: PathBuf,
         /// A profile to check it with; one named `smoke…` with its phase alone, or its defaults, if not given
         #[arg(long, value_name = "NAME")]

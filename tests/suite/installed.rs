@@ -85,6 +85,21 @@ fn what_was_checked_of_a_file_holds_for_its_copy() {
     project.host(["plugins", "add", &linreg()]).expect(0);
     let listed = project.host(["plugins", "list"]).expect(0);
     assert!(listed.stdout.contains("level: deterministic"), "{listed}");
+    project.host(["plugins", "check", "linreg"]).expect(0);
+}
+
+/// A file that was swapped is another file: nothing that was known of it holds.
+#[test]
+fn what_was_checked_does_not_hold_for_what_came_in_its_place() {
+    let project = Project::new().plugins(&["linreg"]).file("line.toml", "[linreg]\n");
+    let library = project.plugin_path().join("liblinreg.so");
+    project.host(["plugins", "check", &library.display().to_string()]).expect(0);
+    fs::copy(third_party("idle"), &library).unwrap();
+    let listed = project.host(["plugins", "list"]).expect(0);
+    assert!(listed.stdout.starts_with("idle  0.3.0  phases: idle  /"), "{listed}");
+    assert!(!listed.stdout.contains("level"), "{listed}");
+    let run = project.host(["run", "--config", "line.toml"]).expect(2);
+    assert!(run.stderr.contains("`line.toml` does not say which phase it belongs to"), "{run}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `host plugins check`: what holds of a plugin, line by line, and the level that it reaches.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sdk::testing::{Finding, Outcome};
 use serde_json::{Value, json};
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{print, print_json};
 use crate::check::{Checked, check, perform};
 use crate::config::Request;
+use crate::registry::Registry;
 use crate::run::{Interrupt, RunError};
 
 /// The process in which a trainer is checked.
@@ -24,6 +25,7 @@ pub(super) fn exec(
     as_json: bool,
 ) -> Result<u8, RunError> {
     let interrupt = Interrupt::install()?;
+    let file = &library(file);
     let mut printed = Ok(());
     let mut last = String::new();
     let mut show = |phase: &str, finding: &Finding| {
@@ -46,6 +48,16 @@ pub(super) fn exec(
         print(&summary(&checked))?;
     }
     Ok(u8::from(!checked.is_clean()))
+}
+
+/// The file, or that of a plugin of this name.
+fn library(named: &Path) -> PathBuf {
+    if named.exists() || named.components().count() > 1 {
+        return named.to_owned();
+    }
+    let registry = Registry::discover();
+    let found = registry.plugins.iter().find(|plugin| Path::new(&plugin.name) == named);
+    found.and_then(|plugin| plugin.source.path()).unwrap_or(named).to_owned()
 }
 
 fn line(finding: &Finding) -> String {

@@ -17,11 +17,9 @@ use crate::atomic_write::reason;
 /// A library file after a look at it.
 pub struct Library {
     path: PathBuf,
-    /// The path without links: by this it is known, however it is named.
-    whole: PathBuf,
     /// What was found out; a reason where the file couldn't even be read.
     found: Result<Entry, String>,
-    description: OnceLock<Option<PluginDescription>>,
+    description: Option<PluginDescription>,
     root: OnceLock<Result<PluginRoot_Ref, String>>,
     blake3: OnceLock<Option<String>>,
 }
@@ -32,6 +30,12 @@ impl Library {
         let known = fingerprint(path).map(|print| (cache.find(&whole(path), &print), print));
         match known {
             Err(reason) => Self::new(path, Err(reason), None),
+            Ok((Some(entry), print)) if entry.outcome == Outcome::Accepted => {
+                match cache.description(&whole(path)) {
+                    Some(description) => Self::new(path, Ok(entry), Some(description)),
+                    None => Self::examined(path, print, cache),
+                }
+            }
             Ok((Some(entry), _)) => Self::new(path, Ok(entry), None),
             Ok((None, print)) => Self::examined(path, print, cache),
         }
@@ -67,11 +71,10 @@ impl Library {
     fn new(
         path: &Path,
         found: Result<Entry, String>,
-        described: Option<PluginDescription>,
+        description: Option<PluginDescription>,
     ) -> Self {
-        let description = described.map_or_else(OnceLock::new, |d| OnceLock::from(Some(d)));
         let (root, blake3) = (OnceLock::new(), OnceLock::new());
-        Self { path: path.to_owned(), whole: whole(path), found, description, root, blake3 }
+        Self { path: path.to_owned(), found, description, root, blake3 }
     }
 
     /// The file.
@@ -118,9 +121,9 @@ impl Library {
         }
     }
 
-    /// What its code says of it.
-    pub(super) fn description(&self, cache: &Cache) -> Option<&PluginDescription> {
-        self.description.get_or_init(|| cache.description(&self.whole)).as_ref()
+    /// What its code says of it, when it can be used.
+    pub(super) fn description(&self) -> Option<&PluginDescription> {
+        self.description.as_ref()
     }
 
     /// Hash of its bytes; nothing when the file can't be read, or has changed since.
@@ -143,8 +146,15 @@ impl Library {
     /// Hash of the bytes of the file at `path`, which may never have been examined.
     pub(super) fn known_hash(path: &Path, cache: &Cache) -> Option<String> {
         let print = fingerprint(path).ok()?;
-        let known = cache.find(&whole(path), &print).and_then(|entry| entry.blake3);
-        known.or_else(|| blake3_of(path).ok())
+        let entry = cache.find(&whole(path), &print);
+        if let Some(hash) = entry.as_ref().and_then(|entry| entry.blake3.clone()) {
+            return Some(hash);
+        }
+        let hash = blake3_of(path).ok()?;
+        if let Some(entry) = entry.filter(|_| fingerprint(path).is_ok_and(|now| now == print)) {
+            cache.amend(&entry.with_hash(hash.clone()));
+        }
+        Some(hash)
     }
 
     /// Loads it into this process, once.
@@ -174,6 +184,7 @@ impl fmt::Debug for Library {
     }
 }
 
+/// The path without links: by this a library is known, however it is named.
 fn whole(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -88,4 +88,75 @@ mod tests {
         assert!(!same_minor("0.2.0", "0.1.0"));
         assert!(!same_minor("1.1.0", "0.1.0"));
     }
+
+    /// A section with one record.
+    fn section() -> Vec<u8> {
+        let mut section = metadata::MAGIC.to_vec();
+        for (name, value) in [
+            ("phase", "line"),
+            ("plugin", "line"),
+            ("version", "1.0.0"),
+            ("sdk", "0.1.0"),
+            ("abi", metadata::ABI),
+            ("target", "another-machine"),
+            ("panic", "unwind"),
+        ] {
+            section.extend(format!("{name}\0{value}\0").bytes());
+        }
+        section.push(0);
+        section
+    }
+
+    fn words(words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    fn name(name: &str, length: usize) -> Vec<u8> {
+        let mut bytes = name.as_bytes().to_vec();
+        bytes.resize(length, 0);
+        bytes
+    }
+
+    #[test]
+    fn a_library_of_a_mac_can_be_looked_at() {
+        let data = section();
+        let length = data.len() as u32;
+        // Header: magic, arm64, a dynamic library, one command; the command: a segment of one section.
+        let mut file = words(&[0xfeed_facf, 0x0100_000c, 0, 6, 1, 72 + 80, 0, 0]);
+        file.extend(words(&[0x19, 72 + 80]));
+        file.extend(name("__DATA", 16));
+        let offset = 32 + 72 + 80;
+        file.extend(words(&[0, 0, length, 0, offset, 0, length, 0, 3, 3, 1, 0]));
+        file.extend(name("__host_plugin", 16));
+        file.extend(name("__DATA", 16));
+        file.extend(words(&[0, 0, length, 0, offset, 0, 0, 0, 0, 0, 0, 0]));
+        file.extend(&data);
+        let records = read(file.as_slice()).unwrap();
+        assert_eq!((records[0].phase.as_str(), records[0].version.as_str()), ("line", "1.0.0"));
+        let refused = check(&records).unwrap_err();
+        assert!(refused.starts_with("built for another-machine, this host runs on "), "{refused}");
+    }
+
+    #[test]
+    fn a_library_of_windows_can_be_looked_at() {
+        let data = section();
+        let length = data.len() as u32;
+        let mut file = name("MZ", 60);
+        file.extend(words(&[64])); // where the other headers begin
+        file.extend(b"PE\0\0");
+        // x86-64, one section, an optional header of 240 bytes, a dynamic library.
+        file.extend([0x64, 0x86, 1, 0]);
+        file.extend(words(&[0, 0, 0]));
+        file.extend([240, 0, 0x22, 0x20]);
+        let mut optional = vec![0x0b, 0x02];
+        optional.resize(108, 0);
+        optional.extend(words(&[16]));
+        optional.resize(240, 0);
+        file.extend(optional);
+        let offset = 64 + 24 + 240 + 40;
+        file.extend(name(".hostplg", 8));
+        file.extend(words(&[length, 0x1000, length, offset, 0, 0, 0, 0x4000_0040]));
+        file.extend(&data);
+        assert_eq!(read(file.as_slice()).unwrap()[0].plugin, "line");
+    }
 }

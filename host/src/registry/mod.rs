@@ -131,7 +131,7 @@ impl Registry {
         registry.add_bundled();
         for candidate in search.candidates() {
             match candidate.library(&cache) {
-                Ok(library) => registry.add_file(Arc::new(library), &cache),
+                Ok(library) => registry.add_file(Arc::new(library)),
                 Err(reason) => registry.refused.push(Refused { path: candidate.path, reason }),
             }
         }
@@ -155,7 +155,7 @@ impl Registry {
     /// The registry of one library that can be used.
     fn of_library(library: Library) -> Self {
         let mut registry = Self::default();
-        registry.add_file(Arc::new(library), &Cache::of_user());
+        registry.add_file(Arc::new(library));
         registry.finish();
         registry
     }
@@ -180,14 +180,9 @@ impl Registry {
         }
     }
 
-    fn add_file(&mut self, library: Arc<Library>, cache: &Cache) {
-        match library.description(cache).cloned() {
-            Some(description) => self.add_library(&Source::Library(library), &description),
-            None => {
-                let path = library.path().to_owned();
-                let reason = "what was known of it is lost; run this again".to_owned();
-                self.refused.push(Refused { path, reason });
-            }
+    fn add_file(&mut self, library: Arc<Library>) {
+        if let Some(description) = library.description().cloned() {
+            self.add_library(&Source::Library(library), &description);
         }
     }
 

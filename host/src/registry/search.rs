@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::cache::{Cache, blake3_of};
+use super::cache::Cache;
 use super::library::Library;
 use super::store::{Locked, Store};
 use super::trust::{Trust, distrust_directory, distrust_file};
@@ -168,7 +168,7 @@ impl SearchPath {
         if self.trust < Trust::Locked {
             return None;
         }
-        let hash = blake3_of(path).ok()?;
+        let hash = Library::known_hash(path, &Cache::of_user())?;
         let is_locked = self.installed.iter().any(|(locked, _)| locked.blake3 == hash);
         (!is_locked).then(|| {
             let path = path.display();
