@@ -152,6 +152,24 @@ fn a_changed_library_is_refused_until_it_is_trusted() {
     project.host(["plugins", "list"]).expect(0);
 }
 
+/// A section that changed under its version would leave files of before behind without a word.
+#[test]
+fn a_section_that_changed_silently_is_told() {
+    let project = Project::new();
+    let add = |schema: &str| {
+        let mut command = project.command(["plugins", "add"]);
+        command.arg(third_party("greedy")).env("GREEDY_SCHEMA", schema);
+        project.spawn(command).finish().expect(0)
+    };
+    add(r#"{"type": "object", "properties": {"rate": {}}}"#);
+    let again = add(r#"{"type": "object", "properties": {"rate": {}}}"#);
+    assert!(!again.stderr.contains("warning"), "{again}");
+    let changed = add(r#"{"type": "object", "properties": {"speed": {}}}"#);
+    let warning =
+        "warning: the section of phase `greedy` is another than before, of the same version";
+    assert!(changed.stderr.contains(warning), "{changed}");
+}
+
 #[test]
 fn settings_can_only_ask_for_more_trust() {
     let project = Project::new().plugins(&["linreg", "idle"]);

@@ -57,6 +57,11 @@ fn add(file: &Path) -> Result<u8, RunError> {
         )),
         None => note(&format!("installed `{}` {}", plugin.name, plugin.version)),
     }
+    for phase in added.changed_silently() {
+        note(&format!(
+            "warning: the section of phase `{phase}` is another than before, of the same version: files of before may not fit it"
+        ));
+    }
     note(&format!("  library: {}", path.display()));
     note(&format!("  blake3: {}", plugin.blake3));
     Ok(0)

@@ -34,7 +34,7 @@ pub use file_checks::check_file;
 pub use library::Library;
 pub use sdk::abi::{HostServices, PhaseClient, PhaseSpec, Prepared, SharedArtifact};
 pub use search::{SearchPath, user_config_dir};
-pub use store::{Added, Locked, Store};
+pub use store::{Added, Locked, LockedSection, Store};
 pub use surroundings::Surroundings;
 pub use trust::Trust;
 

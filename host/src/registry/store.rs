@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sdk::PhaseDescription;
 use sdk::metadata::PluginRecord;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -43,6 +44,28 @@ pub struct Locked {
     pub added: String,
     /// Name of the library in the store.
     pub file: String,
+    /// The sections of its phases, as its code described them.
+    #[serde(default, rename = "section")]
+    pub sections: Vec<LockedSection>,
+}
+
+/// What a phase's section was when its plugin was installed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedSection {
+    /// The phase.
+    pub phase: String,
+    /// Version of the section.
+    pub version: u32,
+    /// BLAKE3 hash of its schema.
+    pub schema: String,
+}
+
+impl LockedSection {
+    fn of(phase: &PhaseDescription) -> Self {
+        let schema = blake3::hash(phase.schema.to_string().as_bytes()).to_hex().to_string();
+        Self { phase: phase.phase.clone(), version: phase.section_version, schema }
+    }
 }
 
 /// Where installed plugins are.
@@ -59,6 +82,20 @@ pub struct Added {
     pub plugin: Locked,
     /// What it took the place of.
     pub replaced: Option<Locked>,
+}
+
+impl Added {
+    /// Phases whose section is another than before, under the same version: files of before may not fit
+    /// it, and nothing would carry them forward.
+    pub fn changed_silently(&self) -> Vec<&str> {
+        let before = self.replaced.iter().flat_map(|old| &old.sections);
+        let changed = before.filter_map(|old| {
+            let now = self.plugin.sections.iter().find(|now| now.phase == old.phase)?;
+            let is_silent = now.version == old.version && now.schema != old.schema;
+            is_silent.then_some(old.phase.as_str())
+        });
+        changed.collect()
+    }
 }
 
 impl Store {
@@ -185,11 +222,11 @@ impl Store {
         fs::set_permissions(&copy, permissions).map_err(at("protecting", &copy))?;
         File::open(&copy).and_then(|file| file.sync_all()).map_err(at("flushing", &copy))?;
         let blake3 = blake3_of(&copy)?;
-        match examine(&copy) {
-            Report::Accepted(_) => {}
+        let description = match examine(&copy) {
+            Report::Accepted(description) => description,
             Report::Refused(reason) => return Ok(Err(reason)),
             Report::Crashed(reason) => return Ok(Err(format!("{reason} while it was examined"))),
-        }
+        };
         let place = self.directory.join(&blake3);
         if place.exists() {
             // The same bytes, or what somebody made of them.
@@ -204,6 +241,7 @@ impl Store {
             source: source.to_owned(),
             added: today(),
             file,
+            sections: description.phases.iter().map(LockedSection::of).collect(),
         }))
     }
 
