@@ -213,7 +213,7 @@ pub enum Plugins {
         #[arg(long, value_name = "DIR")]
         sdk: Option<PathBuf>,
     },
-    /// Check whether a plugin keeps what the host relies on; every check runs in a process of its own
+    /// Check whether a plugin keeps what the host relies on; its code runs in processes of their own
     Check {
         /// The library file, or the name of a plugin that is there
         file: PathBuf,

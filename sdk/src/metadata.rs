@@ -194,6 +194,14 @@ impl PluginRecord {
         if let Some((name, _)) = needed.iter().find(|(_, value)| value.is_empty()) {
             return Err(bad(format!("`{name}` is missing")));
         }
+        let lists =
+            [&self.capabilities, &self.devices, &self.dtypes, &self.amp_dtypes, &self.build];
+        let values = needed.iter().map(|(_, value)| *value).chain([&self.description, &self.rustc]);
+        let mut values = values.chain(lists.into_iter().flatten());
+        // Terminals obey them, and a line break would begin another line of a listing.
+        if values.any(|value| value.chars().any(char::is_control)) {
+            return Err(bad("control characters"));
+        }
         for (what, name) in [("phase", &self.phase), ("plugin", &self.plugin)] {
             if !is_name(name) {
                 let shown: String = name.chars().take(NAME_LEN_MAX).collect();
@@ -325,7 +333,7 @@ impl RecordSource {
         i = 0;
         while i < self.build.len() {
             out.text("build");
-            out.raw(self.build[i].0.as_bytes());
+            out.plain(self.build[i].0.as_bytes());
             out.raw(b"=");
             out.text(self.build[i].1);
             i += 1;
@@ -361,14 +369,18 @@ impl<const N: usize> Writer<N> {
     }
 
     const fn text(&mut self, text: &str) {
-        let bytes = text.as_bytes();
+        self.plain(text.as_bytes());
+        self.raw(&[0]);
+    }
+
+    /// Text on one line: a description in a manifest may have several.
+    const fn plain(&mut self, bytes: &[u8]) {
         let mut i = 0;
         while i < bytes.len() {
-            assert!(bytes[i] != 0, "a zero byte in what a plugin says of itself");
+            let byte = bytes[i];
+            self.raw(&[if byte < 0x20 || byte == 0x7f { b' ' } else { byte }]);
             i += 1;
         }
-        self.raw(bytes);
-        self.raw(&[0]);
     }
 
     const fn pair(&mut self, name: &str, value: &str) {
@@ -474,6 +486,7 @@ mod tests {
         };
         assert_eq!(named("../../etc"), "`../../etc` is no name for a phase");
         assert_eq!(named("-x"), "`-x` is no name for a phase");
-        assert_eq!(named("a\u{1b}[31m"), "`a\\u{1b}[31m` is no name for a phase");
+        assert_eq!(named("a\u{1b}[31m"), "control characters");
+        assert_eq!(named("a\u{301}"), "`a\u{301}` is no name for a phase");
     }
 }

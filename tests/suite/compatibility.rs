@@ -56,8 +56,12 @@ fn a_plugin_of_another_compiler_loads_runs_and_panics() {
 
 #[test]
 fn a_plugin_with_another_candle_trains_beside_ours() {
+    let Some(library) = other_candle() else {
+        println!("another candle can't be fetched: nothing is tried");
+        return;
+    };
     let project = Project::with(Installation::dynamic());
-    fs::copy(other_candle(), project.plugin_path().join("libother_candle.so")).unwrap();
+    fs::copy(library, project.plugin_path().join("libother_candle.so")).unwrap();
     let pipeline =
         "phases = ['pretrain', 'other-candle']\n[pretrain]\nextends = 'smoke-pretrain'\n";
     project.write("both.toml", pipeline);

@@ -173,7 +173,7 @@ fn records_that_do_not_fit() {
     plugin `bad` registers a phase `global`, a name that configurations have for something else
     its metadata can't be read: `../../etc/passwd` is no name for a phase
     its metadata can't be read: `..` is no name for a plugin
-    its metadata can't be read: `a\u{1b}[31mred` is no name for a phase
+    its metadata can't be read: control characters
     "#);
 }
 
@@ -270,6 +270,36 @@ fn what_the_linker_does_not_have() {
     an undefined symbol: can't be loaded: undefined symbol: ask
     initial-exec TLS: can't be loaded: cannot allocate memory in static TLS block
     ");
+}
+
+/// A library that was missing may be there the next time: nothing of that is kept.
+#[test]
+fn what_was_missing_is_looked_for_again() {
+    let case = Case::new();
+    let missing = case.project.home("missing");
+    fs::create_dir(&missing).unwrap();
+    let needed = missing.join("libneeded.so");
+    c_library(&needed, "int ask(void) { return 0; }", &["-Wl,-soname,libneeded.so.9"]);
+    let source = "int ask(void); int answer(void) { return ask(); }";
+    c_plugin(&case.library, "bad", &[], source, &[&needed.display().to_string()]);
+    let first = case.reason();
+    assert!(first.starts_with("needs the library `libneeded.so.9`"), "{first}");
+    fs::rename(&needed, missing.join("libneeded.so.9")).unwrap();
+    let mut command = case.project.command(["plugins", "list"]);
+    command.env("LD_LIBRARY_PATH", &missing);
+    let output = case.project.spawn(command).finish().expect(1);
+    assert!(output.stdout.contains("it exports no plugin root"), "{output}");
+}
+
+/// C keeps back what it prints until its buffer is full; it counts all the same.
+#[test]
+fn what_is_printed_in_c_counts_too() {
+    let case = Case::new();
+    fs::copy(third_party("hostile"), &case.library).unwrap();
+    let mut command = case.project.command(["plugins", "list"]);
+    command.env("HOSTILE", "printf");
+    let output = case.project.spawn(command).finish().expect(1);
+    assert!(output.stdout.contains("it writes to standard output when it is loaded"), "{output}");
 }
 
 /// What a library does while it is loaded, it does to a process that was made for it.
@@ -369,6 +399,29 @@ fn links_that_lead_out() {
     fs::remove_file(&case.library).unwrap();
     symlink("/no/such/file", &case.library).unwrap();
     assert_snapshot!(case.reason(), @"a link to nothing");
+    assert!(!case.trace().exists());
+}
+
+/// Whoever can change a link on the way leads us elsewhere.
+#[test]
+fn links_that_anybody_can_change() {
+    let case = Case::saying(&[]);
+    let open = case.project.home("open");
+    fs::create_dir(&open).unwrap();
+    symlink(case.project.plugin_path(), open.join("current")).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    let mut command = case.project.command(["plugins", "list"]);
+    command.env("HOST_PLUGIN_PATH", open.join("current")).env("TRACE", case.trace());
+    let output = case.project.spawn(command).finish().expect(1);
+    assert!(output.stderr.contains("can be written by everybody on this machine"), "{output}");
+
+    let inside = case.project.plugin_path().join("sub");
+    fs::create_dir(&inside).unwrap();
+    fs::rename(&case.library, inside.join("libbad.so")).unwrap();
+    symlink("sub/libbad.so", &case.library).unwrap();
+    fs::set_permissions(&inside, fs::Permissions::from_mode(0o777)).unwrap();
+    let reason = case.reason();
+    assert!(reason.contains("can be written by everybody on this machine"), "{reason}");
     assert!(!case.trace().exists());
 }
 

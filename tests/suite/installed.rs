@@ -166,7 +166,7 @@ fn a_section_that_changed_silently_is_told() {
     assert!(!again.stderr.contains("warning"), "{again}");
     let changed = add(r#"{"type": "object", "properties": {"speed": {}}}"#);
     let warning =
-        "warning: the section of phase `greedy` is another than before, of the same version";
+        "warning: the section of phase `greedy` has other keys than before, under the same version";
     assert!(changed.stderr.contains(warning), "{changed}");
 }
 
@@ -201,9 +201,61 @@ fn settings_can_only_ask_for_more_trust() {
     fs::write(&config, "[plugins]\ntrust = 'locked'\n").unwrap();
     let refused = listed("path").expect(1);
     assert!(refused.stdout.contains("libidle.so: not in plugins.lock"), "{refused}");
-    fs::write(&config, "[plugins]\ntrusts = 'path'\n").unwrap();
-    let refused = listed("path").expect(1);
-    assert!(refused.stdout.contains("libidle.so: not in plugins.lock"), "{refused}");
+    // What can't be read may have asked for it.
+    for text in [&b"[plugins]\ntrusts = 'path'\n"[..], b"# caf\xe9\n[plugins]\ntrust = 'locked'\n"]
+    {
+        fs::write(&config, text).unwrap();
+        let refused = listed("path").expect(1);
+        assert!(refused.stdout.contains("libidle.so: not in plugins.lock"), "{refused}");
+        assert!(refused.stderr.contains("config.toml: "), "{refused}");
+    }
+}
+
+/// A file that has a locked hash when it is looked at, and is another when it is loaded, doesn't run.
+#[test]
+fn what_is_swapped_while_others_are_examined_does_not_run() {
+    let project = Project::new();
+    for plugin in ["linreg", "hostile"] {
+        project.host(["plugins", "add", &third_party(plugin).display().to_string()]).expect(0);
+    }
+    // The first takes its time to load; meanwhile the second becomes another.
+    let slow = project.plugin_path().join("liba.so");
+    let swapped = project.plugin_path().join("libb.so");
+    fs::copy(third_party("hostile"), &slow).unwrap();
+    fs::copy(third_party("linreg"), &swapped).unwrap();
+    let mut command = project.command(["plugins", "list"]);
+    command.env("HOST_PLUGIN_TRUST", "locked").env("HOSTILE", "slow");
+    command.env("HOST_CACHE_DIR", project.path("fresh"));
+    let running = project.spawn(command);
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    fs::copy(third_party("stress"), &swapped).unwrap();
+    let output = running.finish();
+    assert!(!output.stdout.contains("stress"), "{output}");
+    assert!(output.stdout.contains("libb.so: not in plugins.lock"), "{output}");
+}
+
+/// A name without a path is a file of this directory, not one of the linker's.
+#[test]
+fn a_bare_file_name_is_checked_here() {
+    let project = Project::new();
+    fs::copy(third_party("linreg"), project.path("libhere.so")).unwrap();
+    project.host(["plugins", "check", "libhere.so"]).expect(0);
+    project.host(["plugins", "add", "libhere.so"]).expect(0);
+}
+
+/// A cache that others can write is not believed: what it says of a hash would be theirs to choose.
+#[test]
+fn a_cache_that_others_can_write_is_not_used() {
+    let project = Project::new().plugins(&["linreg"]);
+    let cache = project.home("shared");
+    fs::create_dir_all(cache.join("plugins")).unwrap();
+    fs::set_permissions(cache.join("plugins"), fs::Permissions::from_mode(0o777)).unwrap();
+    let mut command = project.command(["plugins", "list"]);
+    command.env("HOST_CACHE_DIR", &cache);
+    project.spawn(command).finish().expect(0);
+    assert_eq!(fs::read_dir(cache.join("plugins")).unwrap().count(), 0);
+    // Its own, which nobody else can.
+    project.host(["plugins", "list"]).expect(0);
 }
 
 #[test]

@@ -64,76 +64,75 @@ impl Checked {
     }
 }
 
-/// Checks a library. `request` says with which sections; without a profile or a file each trainer is
-/// checked with a profile `smoke…` that has it alone, or else with its defaults.
-///
-/// # Errors
-/// When the configuration is faulty, or the run was asked to stop. What is wrong with the plugin is no
-/// error.
-pub fn check(
-    file: &Path,
-    request: &Request,
-    threads: usize,
-    interrupt: &Interrupt,
-    on_finding: &mut dyn FnMut(&str, &Finding),
-) -> Result<Checked, RunError> {
-    let (found, registry) = check_file(file);
-    found.iter().for_each(|finding| on_finding("", finding));
-    let mut checked = Checked { file: found, phases: Vec::new(), plugin: None, level: None };
-    let Some(registry) = registry else { return Ok(checked) };
-    for plugin in &registry.plugins {
-        checked.plugin = Some((plugin.name.clone(), plugin.version.clone()));
-        for phase in &plugin.phases {
-            let one = check_phase(
-                file, plugin, phase, &registry, request, threads, interrupt, on_finding,
-            )?;
-            checked.phases.push(one);
-        }
-    }
-    let level = |phase: &CheckedPhase| {
-        let all: Vec<Finding> = checked.file.iter().chain(&phase.findings).cloned().collect();
-        Level::reached(&all)
-    };
-    checked.level = checked.phases.iter().map(level).min().flatten();
-    if let Some(level) = checked.level {
-        registry.keep_level(&level.to_string());
-    }
-    Ok(checked)
+/// A check of one library.
+pub struct Check<'a> {
+    /// The library.
+    pub file: &'a Path,
+    /// With which sections; without a profile or a file each trainer is checked with a profile `smoke…`
+    /// that has it alone, or else with its defaults.
+    pub request: &'a Request,
+    /// Threads that a trainer may keep busy.
+    pub threads: usize,
+    /// Whether the user has had enough.
+    pub interrupt: &'a Interrupt,
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call, of what there is to know")]
-fn check_phase(
-    file: &Path,
-    plugin: &Plugin,
-    phase: &PhaseDescription,
-    registry: &Registry,
-    request: &Request,
-    threads: usize,
-    interrupt: &Interrupt,
-    on_finding: &mut dyn FnMut(&str, &Finding),
-) -> Result<CheckedPhase, RunError> {
-    let name = phase.phase.as_str();
-    let mut findings = Vec::new();
-    let mut add = |finding: Finding| {
-        on_finding(name, &finding);
-        findings.push(finding);
-    };
-    add(of_text(
-        "schema-valid",
-        "its schema is a JSON Schema that the defaults keep to",
-        schema(phase),
-    ));
-    add(of_text("profiles", "the profiles that it carries can be read", profiles(phase)));
-    let (section, section_from) = section(phase, registry, request)?;
-    let task = Task {
-        file: file.to_owned(),
-        plugin: plugin.name.clone(),
-        phase: name.to_owned(),
-        section,
-        threads,
-    };
-    process::run(&task, interrupt, &mut add)?;
-    Ok(CheckedPhase { phase: name.to_owned(), section_from, findings })
+/// Hears of each finding as it comes, with the phase that it is about; of the file itself with none.
+type Hear<'a> = &'a mut dyn FnMut(&str, &Finding);
+
+impl Check<'_> {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When the configuration is faulty, or the run was asked to stop. What is wrong with the plugin is
+    /// no error.
+    pub fn run(&self, on_finding: Hear<'_>) -> Result<Checked, RunError> {
+        let (found, registry) = check_file(self.file);
+        found.iter().for_each(|finding| on_finding("", finding));
+        let mut checked = Checked { file: found, phases: Vec::new(), plugin: None, level: None };
+        let Some(registry) = registry else { return Ok(checked) };
+        for plugin in &registry.plugins {
+            checked.plugin = Some((plugin.name.clone(), plugin.version.clone()));
+            for phase in &plugin.phases {
+                checked.phases.push(self.phase(plugin, phase, &registry, on_finding)?);
+            }
+        }
+        let level = |phase: &CheckedPhase| {
+            let all: Vec<Finding> = checked.file.iter().chain(&phase.findings).cloned().collect();
+            Level::reached(&all)
+        };
+        checked.level = checked.phases.iter().map(level).min().flatten();
+        registry.keep_level(checked.level.map(|level| level.to_string()).as_deref());
+        Ok(checked)
+    }
+
+    fn phase(
+        &self,
+        plugin: &Plugin,
+        phase: &PhaseDescription,
+        registry: &Registry,
+        on_finding: Hear<'_>,
+    ) -> Result<CheckedPhase, RunError> {
+        let name = phase.phase.as_str();
+        let mut findings = Vec::new();
+        let mut add = |finding: Finding| {
+            on_finding(name, &finding);
+            findings.push(finding);
+        };
+        let about = "its schema is a JSON Schema that the defaults keep to";
+        add(of_text("schema-valid", about, schema(phase)));
+        add(of_text("profiles", "the profiles that it carries can be read", profiles(phase)));
+        let (section, section_from) = section(phase, registry, self.request)?;
+        let task = Task {
+            file: self.file.to_owned(),
+            plugin: plugin.name.clone(),
+            phase: name.to_owned(),
+            section,
+            threads: self.threads,
+        };
+        process::run(&task, self.interrupt, &mut add)?;
+        Ok(CheckedPhase { phase: name.to_owned(), section_from, findings })
+    }
 }
 
 fn of_text(check: &str, about: &str, result: Result<Option<String>, String>) -> Finding {

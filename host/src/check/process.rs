@@ -85,7 +85,13 @@ pub(super) fn run(
     if let Some(how) = how {
         let about = "the process of the trainer lives to the end".to_owned();
         let outcome = Outcome::Failed(how);
-        add(Finding { check: begun, level: Level::Conformant, about, outcome });
+        add(Finding { check: begun.clone(), level: Level::Conformant, about, outcome });
+        let behind = Conformance::names().skip_while(|name| *name != begun).skip(1);
+        for check in behind {
+            let outcome = Outcome::Skipped("the process ended before".to_owned());
+            let about = "behind the one that ended the process".to_owned();
+            add(Finding { check: check.to_owned(), level: Level::Conformant, about, outcome });
+        }
     }
     Ok(())
 }

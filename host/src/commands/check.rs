@@ -6,7 +6,7 @@ use sdk::testing::{Finding, Outcome};
 use serde_json::{Value, json};
 
 use super::{print, print_json};
-use crate::check::{Checked, check, perform};
+use crate::check::{Check, Checked, perform};
 use crate::config::Request;
 use crate::registry::Registry;
 use crate::run::{Interrupt, RunError};
@@ -40,7 +40,8 @@ pub(super) fn exec(
             printed = print(&line(finding));
         }
     };
-    let checked = check(file, request, threads, &interrupt, &mut show)?;
+    let check = Check { file, request, threads, interrupt: &interrupt };
+    let checked = check.run(&mut show)?;
     printed?;
     if as_json {
         print_json(&document(file, &checked))?;
@@ -52,7 +53,7 @@ pub(super) fn exec(
 
 /// The file, or that of a plugin of this name.
 fn library(named: &Path) -> PathBuf {
-    if named.exists() || named.components().count() > 1 {
+    if named.is_file() || named.components().count() > 1 {
         return named.to_owned();
     }
     let registry = Registry::discover();

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::{note, print, print_json};
 use crate::cli::Plugins;
-use crate::config::{KeyBlock, Request, key_blocks};
-use crate::registry::{self, Inspected, Locked, Plugin, Registry, Store};
+use crate::config::{KeyBlock, Request, escaped_lines, key_blocks};
+use crate::registry::{self, Added, Inspected, Locked, Plugin, Registry, Store};
 use crate::run::RunError;
 use crate::scaffold;
 
@@ -57,18 +57,23 @@ fn add(file: &Path) -> Result<u8, RunError> {
         )),
         None => note(&format!("installed `{}` {}", plugin.name, plugin.version)),
     }
-    for phase in added.changed_silently() {
-        note(&format!(
-            "warning: the section of phase `{phase}` is another than before, of the same version: files of before may not fit it"
-        ));
-    }
+    warn_of_sections(&added);
     note(&format!("  library: {}", path.display()));
     note(&format!("  blake3: {}", plugin.blake3));
     Ok(0)
 }
 
+fn warn_of_sections(added: &Added) {
+    for phase in added.changed_silently() {
+        note(&format!(
+            "warning: the section of phase `{phase}` has other keys than before, under the same version: files of before may not fit it"
+        ));
+    }
+}
+
 fn trust(name: &str) -> Result<u8, RunError> {
     let trusted = store()?.trust(name)?.map_err(|reason| refused(name, &reason))?;
+    warn_of_sections(&trusted);
     match &trusted.replaced {
         Some(old) if old.blake3 == trusted.plugin.blake3 => {
             note(&format!("`{name}` has not changed since it was added on {}", old.added));
@@ -116,7 +121,7 @@ fn list(as_json: bool) -> Result<u8, RunError> {
     if as_json {
         print_json(&registry_json(&registry))?;
     } else {
-        print(&table(&registry))?;
+        print(&escaped_lines(&table(&registry)))?;
         for line in &registry.notes {
             note(&format!("note: {line}"));
         }
@@ -239,7 +244,7 @@ fn inspect(wanted: &str, as_json: bool) -> Result<u8, RunError> {
         print_json(&json!({ "schema": 1, "plugins": plugins }))?;
     } else {
         for plugin in &registry.plugins {
-            print(&description(plugin))?;
+            print(&escaped_lines(&description(plugin)))?;
         }
     }
     Ok(0)
@@ -258,7 +263,7 @@ fn inspect_file(file: &str, as_json: bool) -> Result<u8, RunError> {
             "trainers": records,
         }))?;
     } else {
-        print(&records_text(file, &inspected))?;
+        print(&escaped_lines(&records_text(file, &inspected)))?;
         if let Some(reason) = refusal {
             note(&format!("this host does not load it: {reason}"));
         }

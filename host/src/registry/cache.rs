@@ -115,8 +115,8 @@ impl Entry {
     }
 
     /// The same, with what `host plugins check` found.
-    pub(super) fn with_level(&self, level: String) -> Self {
-        Self { level: Some(level), ..self.clone() }
+    pub(super) fn with_level(&self, level: Option<String>) -> Self {
+        Self { level, ..self.clone() }
     }
 
     /// The same, with the hash of its bytes.
@@ -150,7 +150,15 @@ impl Cache {
         let base = set("HOST_CACHE_DIR")
             .or_else(|| set("XDG_CACHE_HOME").map(|base| base.join("host")))
             .or_else(|| std::env::home_dir().map(|home| home.join(".cache/host")));
-        Self { directory: base.map(|base| base.join("plugins")), host: this_host() }
+        let directory = base.filter(|base| base.is_absolute()).map(|base| base.join("plugins"));
+        Self { directory: directory.filter(|directory| is_private(directory)), host: this_host() }
+    }
+
+    /// Forgets what was known of the library at `path`.
+    pub(super) fn forget(&self, path: &Path) {
+        if let Some(file) = self.file(path) {
+            let _ = fs::remove_file(file);
+        }
     }
 
     fn file(&self, path: &Path) -> Option<PathBuf> {
@@ -187,13 +195,47 @@ impl Cache {
             text += &description;
             text.push('\n');
         }
-        let _ = fs::create_dir_all(directory).and_then(|()| write(&file, text.as_bytes()));
+        let _ = make_private(directory).and_then(|()| write(&file, text.as_bytes()));
     }
 
     /// Changes what is kept of a library beside its description.
     pub(super) fn amend(&self, entry: &Entry) {
         self.store(entry, self.description(&entry.path).as_ref());
     }
+}
+
+/// Whether only this user can write to a directory, or make it: what is found there is believed.
+#[cfg(unix)]
+fn is_private(directory: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    // SAFETY: the call has no arguments and can't fail.
+    let user = unsafe { libc::geteuid() };
+    match fs::symlink_metadata(directory) {
+        Ok(found) => found.is_dir() && found.uid() == user && found.mode() & 0o022 == 0,
+        Err(e) => e.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+#[cfg(not(unix))]
+fn is_private(_: &Path) -> bool {
+    true
+}
+
+#[cfg(unix)]
+fn make_private(directory: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if let Some(parent) = directory.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(directory) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+fn make_private(directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory)
 }
 
 /// Writes beside it and renames, without waiting for the disk: what is lost is made again.

@@ -40,9 +40,11 @@ pub(super) fn look(file: &File) -> Result<Vec<PluginRecord>, String> {
 /// # Errors
 /// A one-line reason.
 pub(super) fn load(path: &Path) -> Result<Loaded, String> {
-    let file = File::open(path).map_err(|e| format!("can't be read: {}", reason(&e)))?;
+    let unreadable = |e: &std::io::Error| format!("can't be read: {}", reason(e));
+    let file = File::open(path).map_err(|e| unreadable(&e))?;
     let records = look(&file)?;
-    let root = open(path)?;
+    // The linker would look for a bare name elsewhere.
+    let root = open(&std::path::absolute(path).map_err(|e| unreadable(&e))?)?;
     let description = describe(root)?;
     compare(&records, &description)?;
     if description.panic != "unwind" {

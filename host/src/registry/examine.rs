@@ -35,7 +35,18 @@ pub(super) enum Report {
     /// It can't, for this reason.
     Refused(String),
     /// It ended the process, or never came to an end.
-    Crashed(String),
+    Crashed {
+        /// How.
+        reason: String,
+        /// Whether it was somebody else who ended it: that says nothing of the library.
+        is_from_outside: bool,
+    },
+}
+
+impl Report {
+    fn crashed(reason: String) -> Self {
+        Self::Crashed { reason, is_from_outside: false }
+    }
 }
 
 /// Examines a library. What fails on the host's side comes out as a refusal too: nothing was learnt.
@@ -47,14 +58,13 @@ pub(super) fn examine(path: &Path) -> Report {
 }
 
 fn run(path: &Path) -> std::io::Result<Report> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .arg(COMMAND)
-        .arg(path)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let mut said = Vec::new();
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(COMMAND).arg(path);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    // What is typed on the terminal is meant for us.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let mut child = command.spawn()?;
     let (sender, receiver) = mpsc::channel();
     if let Some(mut stdout) = child.stdout.take() {
         std::thread::spawn(move || {
@@ -66,21 +76,26 @@ fn run(path: &Path) -> std::io::Result<Report> {
     let Ok(bytes) = receiver.recv_timeout(PATIENCE) else {
         end(&mut child);
         let seconds = PATIENCE.as_secs();
-        return Ok(Report::Crashed(format!("it did not come to an end in {seconds} s")));
+        return Ok(Report::crashed(format!("it did not come to an end in {seconds} s")));
     };
-    said.extend(bytes);
-    if said.len() as u64 > DESCRIPTION_BYTES_MAX {
+    if bytes.len() as u64 > DESCRIPTION_BYTES_MAX {
         end(&mut child);
         let most = DESCRIPTION_BYTES_MAX >> 20;
         return Ok(Report::Refused(format!("its description has more than {most} MiB")));
     }
     let status = child.wait()?;
     // The last line: nothing else should be there, but the library's code ran in that process.
-    let last = said.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty());
+    let last = bytes.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty());
     match last.and_then(|line| serde_json::from_slice(line).ok()) {
         Some(report) if status.success() => Ok(report),
-        _ => Ok(Report::Crashed(how(status))),
+        _ => Ok(Report::Crashed { reason: how(status), is_from_outside: is_from_outside(status) }),
     }
+}
+
+/// Whether a process ended by a signal that users, schedulers and a system without memory send.
+fn is_from_outside(status: ExitStatus) -> bool {
+    // SIGHUP, SIGINT, SIGKILL, SIGUSR1, SIGTERM
+    signal_of(status).is_some_and(|signal| [1, 2, 9, 10, 15].contains(&signal))
 }
 
 fn end(child: &mut Child) {

@@ -53,18 +53,35 @@ impl Library {
         let looked = File::open(path)
             .map_err(|e| format!("can't be read: {}", reason(&e)))
             .and_then(|file| dynamic::look(&file));
+        let mut is_lasting = true;
         let (records, outcome, description) = match looked {
             Err(reason) => (Vec::new(), Outcome::Refused(reason), None),
             Ok(records) => match examine(path) {
                 Report::Accepted(description) => (records, Outcome::Accepted, Some(*description)),
-                Report::Refused(reason) => (records, Outcome::Refused(reason), None),
-                Report::Crashed(reason) => {
+                Report::Refused(reason) => {
+                    // It may be for want of another library, which is there the next time.
+                    is_lasting = false;
+                    (records, Outcome::Refused(reason), None)
+                }
+                Report::Crashed { reason, is_from_outside: true } => {
+                    is_lasting = false;
+                    (records, Outcome::Refused(format!("{reason} while it was examined")), None)
+                }
+                Report::Crashed { reason, .. } => {
                     (records, Outcome::Quarantined { reason, since: today() }, None)
                 }
             },
         };
-        let entry = Entry::new(&whole(path), print, records, outcome);
-        cache.store(&entry, description.as_ref());
+        let mut entry = Entry::new(&whole(path), print, records, outcome);
+        // What a check found of this very file holds until another finds something else.
+        if let Some(known) = cache.find(&whole(path), &print) {
+            entry = entry.with_level(known.level);
+        }
+        if is_lasting {
+            cache.store(&entry, description.as_ref());
+        } else {
+            cache.forget(&whole(path));
+        }
         Self::new(path, Ok(entry), description)
     }
 
@@ -115,7 +132,7 @@ impl Library {
     }
 
     /// Keeps what `host plugins check` found.
-    pub(super) fn set_level(&self, cache: &Cache, level: String) {
+    pub(super) fn set_level(&self, cache: &Cache, level: Option<String>) {
         if let Ok(entry) = &self.found {
             cache.amend(&entry.with_level(level));
         }
@@ -143,18 +160,27 @@ impl Library {
         self.blake3.get_or_init(find).as_deref()
     }
 
-    /// Hash of the bytes of the file at `path`, which may never have been examined.
-    pub(super) fn known_hash(path: &Path, cache: &Cache) -> Option<String> {
+    /// Hash of the bytes of the file at `path`, which may never have been examined, and by what it is
+    /// known that it is still that file.
+    pub(super) fn known_hash(path: &Path, cache: &Cache) -> Option<(String, Fingerprint)> {
         let print = fingerprint(path).ok()?;
         let entry = cache.find(&whole(path), &print);
         if let Some(hash) = entry.as_ref().and_then(|entry| entry.blake3.clone()) {
-            return Some(hash);
+            return Some((hash, print));
         }
         let hash = blake3_of(path).ok()?;
-        if let Some(entry) = entry.filter(|_| fingerprint(path).is_ok_and(|now| now == print)) {
+        if fingerprint(path).ok()? != print {
+            return None;
+        }
+        if let Some(entry) = entry {
             cache.amend(&entry.with_hash(hash.clone()));
         }
-        Some(hash)
+        Some((hash, print))
+    }
+
+    /// Whether it is the file that had this fingerprint.
+    pub(super) fn is(&self, print: &Fingerprint) -> bool {
+        self.found.as_ref().is_ok_and(|entry| entry.fingerprint() == print)
     }
 
     /// Loads it into this process, once.

@@ -140,18 +140,6 @@ impl Registry {
         registry
     }
 
-    /// The registry of one file, which is examined whatever is known of it.
-    ///
-    /// # Errors
-    /// A one-line reason.
-    pub fn of_file(path: &Path) -> Result<Self, String> {
-        let library = Library::find_anew(path, &Cache::of_user());
-        match library.refusal() {
-            Some(reason) => Err(reason),
-            None => Ok(Self::of_library(library)),
-        }
-    }
-
     /// The registry of one library that can be used.
     fn of_library(library: Library) -> Self {
         let mut registry = Self::default();
@@ -161,10 +149,10 @@ impl Registry {
     }
 
     /// Keeps what `host plugins check` found of the libraries in this registry.
-    pub fn keep_level(&self, level: &str) {
+    pub fn keep_level(&self, level: Option<&str>) {
         for plugin in &self.plugins {
             if let Source::Library(library) = &plugin.source {
-                library.set_level(&Cache::of_user(), level.to_owned());
+                library.set_level(&Cache::of_user(), level.map(str::to_owned));
             }
         }
     }

@@ -15,6 +15,7 @@ use super::cache::Cache;
 use super::library::Library;
 use super::store::{Locked, Store};
 use super::trust::{Trust, distrust_directory, distrust_file};
+use crate::atomic_write::reason;
 
 /// The user's own configuration, `host/config.toml` in the configuration directory.
 #[derive(Debug, Default, Deserialize)]
@@ -50,8 +51,10 @@ pub(super) struct Candidate {
     pub(super) path: PathBuf,
     /// Why it isn't even looked at.
     pub(super) refusal: Option<String>,
-    /// The hash that it must have.
+    /// What the lock says of it, when it is installed.
     pub(super) locked: Option<Locked>,
+    /// Hashes of which it must have one; any will do where there are none.
+    pub(super) hashes: Option<Vec<String>>,
 }
 
 impl SearchPath {
@@ -81,15 +84,17 @@ impl SearchPath {
     fn user_plugins(&mut self) -> UserPlugins {
         let file = user_config_dir().map(|directory| directory.join("config.toml"));
         let Some(file) = file else { return UserPlugins::default() };
-        let Ok(text) = fs::read_to_string(&file) else { return UserPlugins::default() };
-        match toml::from_str::<UserConfig>(&text) {
-            Ok(config) => config.plugins,
-            Err(e) => {
-                self.problems.push(format!("{}: {}", file.display(), e.message()));
-                // What can't be read may have asked for it.
-                UserPlugins { trust: Some("locked".to_owned()), ..UserPlugins::default() }
-            }
-        }
+        let problem = match fs::read_to_string(&file) {
+            Ok(text) => match toml::from_str::<UserConfig>(&text) {
+                Ok(config) => return config.plugins,
+                Err(e) => e.message().to_owned(),
+            },
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return UserPlugins::default(),
+            Err(e) => format!("can't be read: {}", reason(&e)),
+        };
+        self.problems.push(format!("{}: {problem}", file.display()));
+        // What can't be read may have asked for it.
+        UserPlugins { trust: Some("locked".to_owned()), ..UserPlugins::default() }
     }
 
     /// Adds directories that the user named; one that is not there deserves a word.
@@ -143,6 +148,8 @@ impl SearchPath {
     pub(super) fn candidates(&self) -> Vec<Candidate> {
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
+        let locked = || self.installed.iter().map(|(locked, _)| locked.blake3.clone()).collect();
+        let hashes: Option<Vec<String>> = (self.trust >= Trust::Locked).then(locked);
         for directory in &self.directories {
             let Ok(entries) = fs::read_dir(directory) else { continue };
             let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
@@ -150,8 +157,8 @@ impl SearchPath {
             files.retain(|file| has_library_name(file) && !file.is_dir());
             for path in files {
                 if seen.insert(fs::canonicalize(&path).unwrap_or_else(|_| path.clone())) {
-                    let refusal = distrust_file(&path, directory).or_else(|| self.unlocked(&path));
-                    found.push(Candidate { path, refusal, locked: None });
+                    let refusal = distrust_file(&path, directory);
+                    found.push(Candidate { path, refusal, locked: None, hashes: hashes.clone() });
                 }
             }
         }
@@ -159,21 +166,9 @@ impl SearchPath {
             path: path.clone(),
             refusal: path.parent().and_then(|directory| distrust_file(path, directory)),
             locked: Some(locked.clone()),
+            hashes: Some(vec![locked.blake3.clone()]),
         }));
         found
-    }
-
-    /// Why a file outside of the store isn't loaded where only installed plugins are.
-    fn unlocked(&self, path: &Path) -> Option<String> {
-        if self.trust < Trust::Locked {
-            return None;
-        }
-        let hash = Library::known_hash(path, &Cache::of_user())?;
-        let is_locked = self.installed.iter().any(|(locked, _)| locked.blake3 == hash);
-        (!is_locked).then(|| {
-            let path = path.display();
-            format!("not in plugins.lock, and only what is in it is trusted; `host plugins add {path}` installs it")
-        })
     }
 }
 
@@ -189,25 +184,34 @@ impl Candidate {
             let name = &locked.name;
             return Err(format!("gone; `host plugins remove {name}` forgets it"));
         }
-        if let Some(reason) = self.locked.as_ref().and_then(|locked| self.changed(locked, cache)) {
-            return Err(reason);
-        }
+        let Some(hashes) = &self.hashes else {
+            let library = Library::find(&self.path, cache);
+            return library.refusal().map_or(Ok(library), Err);
+        };
+        // Before it is examined: a file that isn't the one that was installed runs no instruction.
+        let Some((_, print)) =
+            Library::known_hash(&self.path, cache).filter(|(hash, _)| hashes.contains(hash))
+        else {
+            return Err(self.not_installed());
+        };
         let library = Library::find(&self.path, cache);
+        if !library.is(&print) {
+            return Err("it changed while it was looked at; run this again".to_owned());
+        }
         library.refusal().map_or(Ok(library), Err)
     }
 
-    /// Why an installed library is not the one that was installed. Looked at before it is examined:
-    /// a changed file runs no instruction.
-    fn changed(&self, locked: &Locked, cache: &Cache) -> Option<String> {
-        let hash = Library::known_hash(&self.path, cache);
-        if hash.as_deref() == Some(&locked.blake3) {
-            return None;
+    /// Why it isn't loaded: it has none of the hashes that it must have.
+    fn not_installed(&self) -> String {
+        match &self.locked {
+            Some(Locked { name, added, .. }) => format!(
+                "changed since it was added on {added}; `host plugins trust {name}` takes it as it is now"
+            ),
+            None => format!(
+                "not in plugins.lock, and only what is in it is trusted; `host plugins add {}` installs it",
+                self.path.display()
+            ),
         }
-        let name = &locked.name;
-        Some(format!(
-            "changed since it was added on {}; `host plugins trust {name}` takes it as it is now",
-            locked.added
-        ))
     }
 }
 

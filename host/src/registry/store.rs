@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use sdk::PhaseDescription;
 use sdk::metadata::PluginRecord;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -57,13 +58,15 @@ pub struct LockedSection {
     pub phase: String,
     /// Version of the section.
     pub version: u32,
-    /// BLAKE3 hash of its schema.
+    /// BLAKE3 hash of its schema, without the words that only describe.
     pub schema: String,
 }
 
 impl LockedSection {
     fn of(phase: &PhaseDescription) -> Self {
-        let schema = blake3::hash(phase.schema.to_string().as_bytes()).to_hex().to_string();
+        let mut keys = phase.schema.clone();
+        without_words(&mut keys);
+        let schema = blake3::hash(keys.to_string().as_bytes()).to_hex().to_string();
         Self { phase: phase.phase.clone(), version: phase.section_version, schema }
     }
 }
@@ -73,6 +76,23 @@ impl LockedSection {
 pub struct Store {
     lock: PathBuf,
     directory: PathBuf,
+}
+
+/// Takes what only describes out of a schema: other words make no other section.
+fn without_words(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            // A key of the section may be called `title` too: then its value is a schema.
+            map.retain(|name, value| {
+                let is_word = matches!(name.as_str(), "description" | "title" | "examples");
+                let is_text = is_word && !value.is_object();
+                !is_text && !name.starts_with("x-")
+            });
+            map.values_mut().for_each(without_words);
+        }
+        Value::Array(values) => values.iter_mut().for_each(without_words),
+        _ => {}
+    }
 }
 
 /// What became of a plugin that was added.
@@ -172,11 +192,54 @@ impl Store {
     /// `Ok(Err)` with a one-line reason when the file is refused. Nothing is changed by either.
     pub fn add(&self, source: &Path) -> io::Result<Result<Added, String>> {
         let whole = fs::canonicalize(source).map_err(at("reading", source))?;
-        let parent = whole.parent().unwrap_or(Path::new("/"));
-        if let Some(reason) = trust::distrust_file(&whole, parent) {
+        self.add_from(&whole, &whole)
+    }
+
+    /// Adds the library `from`, which came from `source` at first.
+    fn add_from(&self, from: &Path, source: &Path) -> io::Result<Result<Added, String>> {
+        let parent = from.parent().unwrap_or(Path::new("/"));
+        if let Some(reason) = trust::distrust_file(from, parent) {
             return Ok(Err(reason));
         }
-        let records = match dynamic::look(&File::open(&whole).map_err(at("reading", source))?) {
+        let _alone = self.alone()?;
+        // A lock that can't be read is no reason to put a library beside it.
+        let mut plugins = self.plugins()?;
+        let temporary = self.directory.join(format!(".tmp-{}", std::process::id()));
+        let made = self.copy(from, source, &temporary);
+        let _ = fs::remove_dir_all(&temporary);
+        let (plugin, is_new) = match made? {
+            Ok(made) => made,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let before = plugins.iter().position(|p| p.name == plugin.name);
+        let replaced = before.map(|i| plugins.remove(i));
+        plugins.push(plugin.clone());
+        if let Err(error) = self.write(plugins) {
+            if is_new {
+                let _ = fs::remove_dir_all(self.directory.join(&plugin.blake3));
+            }
+            return Err(error);
+        }
+        if let Some(old) = replaced.as_ref().filter(|old| old.blake3 != plugin.blake3) {
+            let _ = fs::remove_dir_all(self.directory.join(&old.blake3));
+        }
+        self.carry_level(from, &plugin);
+        Ok(Ok(Added { plugin, replaced }))
+    }
+
+    /// Copies a library into the store; all that is said of it is read from the copy. Returns also
+    /// whether it wasn't there yet.
+    fn copy(
+        &self,
+        from: &Path,
+        source: &Path,
+        temporary: &Path,
+    ) -> io::Result<Result<(Locked, bool), String>> {
+        let _ = fs::remove_dir_all(temporary);
+        fs::create_dir(temporary).map_err(at("making", temporary))?;
+        let copy = temporary.join("library");
+        fs::copy(from, &copy).map_err(at("copying to", &copy))?;
+        let records = match dynamic::look(&File::open(&copy).map_err(at("reading", &copy))?) {
             Ok(records) => records,
             Err(reason) => return Ok(Err(reason)),
         };
@@ -184,56 +247,32 @@ impl Store {
             Ok(record) => record,
             Err(reason) => return Ok(Err(reason)),
         };
-        let _alone = self.alone()?;
-        let temporary = self.directory.join(format!(".tmp-{}", std::process::id()));
-        let made = self.copy(&whole, record, &temporary);
-        if !matches!(made, Ok(Ok(_))) {
-            let _ = fs::remove_dir_all(&temporary);
-        }
-        let plugin = match made? {
-            Ok(plugin) => plugin,
-            Err(reason) => return Ok(Err(reason)),
-        };
-        let mut plugins = self.plugins()?;
-        let before = plugins.iter().position(|p| p.name == plugin.name);
-        let replaced = before.map(|i| plugins.remove(i));
-        plugins.push(plugin.clone());
-        self.write(plugins)?;
-        if let Some(old) = replaced.as_ref().filter(|old| old.blake3 != plugin.blake3) {
-            let _ = fs::remove_dir_all(self.directory.join(&old.blake3));
-        }
-        self.carry_level(&whole, &plugin);
-        Ok(Ok(Added { plugin, replaced }))
-    }
-
-    fn copy(
-        &self,
-        source: &Path,
-        record: &PluginRecord,
-        temporary: &Path,
-    ) -> io::Result<Result<Locked, String>> {
-        let _ = fs::remove_dir_all(temporary);
-        fs::create_dir(temporary).map_err(at("making", temporary))?;
         let file = library_name(&record.plugin);
-        let copy = temporary.join(&file);
-        fs::copy(source, &copy).map_err(at("copying to", &copy))?;
-        let mut permissions = fs::metadata(&copy).map_err(at("reading", &copy))?.permissions();
+        let named = temporary.join(&file);
+        rename(&copy, &named)?;
+        let mut permissions = fs::metadata(&named).map_err(at("reading", &named))?.permissions();
         permissions.set_readonly(true);
-        fs::set_permissions(&copy, permissions).map_err(at("protecting", &copy))?;
-        File::open(&copy).and_then(|file| file.sync_all()).map_err(at("flushing", &copy))?;
-        let blake3 = blake3_of(&copy)?;
-        let description = match examine(&copy) {
+        fs::set_permissions(&named, permissions).map_err(at("protecting", &named))?;
+        File::open(&named).and_then(|file| file.sync_all()).map_err(at("flushing", &named))?;
+        atomic_write::sync_directory(temporary)?;
+        let blake3 = blake3_of(&named)?;
+        let description = match examine(&named) {
             Report::Accepted(description) => description,
             Report::Refused(reason) => return Ok(Err(reason)),
-            Report::Crashed(reason) => return Ok(Err(format!("{reason} while it was examined"))),
+            Report::Crashed { reason, .. } => {
+                return Ok(Err(format!("{reason} while it was examined")));
+            }
         };
         let place = self.directory.join(&blake3);
-        if place.exists() {
-            // The same bytes, or what somebody made of them.
-            fs::remove_dir_all(&place).map_err(at("removing", &place))?;
+        // A run may be about to load what is there.
+        let is_new = !blake3_of(&place.join(&file)).is_ok_and(|there| there == blake3);
+        if is_new {
+            if place.exists() {
+                fs::remove_dir_all(&place).map_err(at("removing", &place))?;
+            }
+            rename(temporary, &place)?;
         }
-        rename(temporary, &place)?;
-        Ok(Ok(Locked {
+        let plugin = Locked {
             name: record.plugin.clone(),
             version: record.version.clone(),
             blake3,
@@ -242,7 +281,8 @@ impl Store {
             added: today(),
             file,
             sections: description.phases.iter().map(LockedSection::of).collect(),
-        }))
+        };
+        Ok(Ok((plugin, is_new)))
     }
 
     /// What was found of the file by `host plugins check` holds for its copy.
@@ -252,7 +292,7 @@ impl Store {
         // `source` has no links in it.
         let known = print(source).and_then(|print| cache.find(source, &print));
         let Some(level) = known.and_then(|entry| entry.level) else { return };
-        super::library::Library::find(&self.path(plugin), &cache).set_level(&cache, level);
+        super::library::Library::find(&self.path(plugin), &cache).set_level(&cache, Some(level));
     }
 
     /// Takes an installed plugin's library as it is now.
@@ -266,7 +306,7 @@ impl Store {
         if blake3_of(&path)? == before.blake3 {
             return Ok(Ok(Added { plugin: before.clone(), replaced: Some(before) }));
         }
-        let added = self.add(&path)?;
+        let added = self.add_from(&path, &before.source)?;
         if let Ok(added) = &added
             && added.plugin.name != name
         {

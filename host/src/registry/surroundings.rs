@@ -7,7 +7,10 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long the thread that counts may take to come to the mark.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Signals that are the host's.
 const SIGNALS: [(i32, &str); 4] = [
@@ -25,9 +28,13 @@ pub struct Surroundings {
     directory: Option<PathBuf>,
     environment: Vec<(OsString, OsString)>,
     handlers: Vec<usize>,
-    /// Bytes that came to standard output since.
-    written: Arc<AtomicU64>,
+    /// Bytes that came to standard output since, and marks of our own among them.
+    written: Arc<[AtomicU64; 2]>,
+    marks: AtomicU64,
 }
+
+/// What we write to standard output to know that everything before it has come through.
+const MARK: u8 = 0;
 
 impl Surroundings {
     /// Remembers all, and takes standard output away: what comes there is counted and let go.
@@ -37,12 +44,14 @@ impl Surroundings {
         let (mut reader, writer) = io::pipe()?;
         // SAFETY: both are open; what was standard output stays open as its copy.
         checked(unsafe { libc::dup2(writer.as_raw_fd(), 1) })?;
-        let written = Arc::new(AtomicU64::new(0));
+        let written = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
         let count = Arc::clone(&written);
         std::thread::spawn(move || {
             let mut buffer = [0; 1 << 16];
             while let Ok(n @ 1..) = reader.read(&mut buffer) {
-                count.fetch_add(n as u64, Ordering::SeqCst);
+                let marks = buffer[..n].iter().filter(|byte| **byte == MARK).count() as u64;
+                count[0].fetch_add(n as u64, Ordering::SeqCst);
+                count[1].fetch_add(marks, Ordering::SeqCst);
             }
         });
         Ok(Self {
@@ -51,6 +60,7 @@ impl Surroundings {
             environment: std::env::vars_os().collect(),
             handlers: handlers(),
             written,
+            marks: AtomicU64::new(0),
         })
     }
 
@@ -66,9 +76,25 @@ impl Surroundings {
         if let Some((((_, name), _), _)) = changed.clone().find(|((_, now), then)| now != *then) {
             return Some(format!("takes the signal {name}"));
         }
-        // What was written lies in the pipe until the counting thread has run.
-        std::thread::sleep(Duration::from_millis(1));
-        (self.written.load(Ordering::SeqCst) > 0).then(|| "writes to standard output".to_owned())
+        self.has_written().then(|| "writes to standard output".to_owned())
+    }
+
+    /// Whether anything but our own marks came to standard output, what C's buffers hold included.
+    fn has_written(&self) -> bool {
+        let marks = self.marks.fetch_add(1, Ordering::SeqCst) + 1;
+        // SAFETY: a null stream is all of them; the byte lives through the call.
+        let sent = unsafe {
+            libc::fflush(std::ptr::null_mut());
+            libc::write(1, [MARK].as_ptr().cast(), 1)
+        };
+        let begun = Instant::now();
+        while sent == 1
+            && self.written[1].load(Ordering::SeqCst) < marks
+            && begun.elapsed() < PATIENCE
+        {
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        self.written[0].load(Ordering::SeqCst) > marks || sent != 1
     }
 
     /// Writes a line to what standard output was.

@@ -23,7 +23,8 @@ impl Trust {
     /// # Errors
     /// With a line about a value that is none, besides the strictest, which then holds.
     pub(super) fn of_process(configured: Option<&str>) -> (Self, Option<String>) {
-        let asked = env::var(VARIABLE).ok();
+        // What can't be read is no value, and no value is the strictest.
+        let asked = env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned());
         let mut trust = Self::default();
         let sources = [(configured, "`[plugins] trust`"), (asked.as_deref(), VARIABLE)];
         for (value, origin) in sources {
@@ -43,8 +44,13 @@ impl Trust {
 
 /// Why nothing in this directory may be loaded: others can put files there.
 pub(super) fn distrust_directory(directory: &Path) -> Option<String> {
-    let whole = fs::canonicalize(directory).ok()?;
-    let writable = whole.ancestors().enumerate().find(|(depth, ancestor)| {
+    // The way by which it was named counts too: who can change a link on it leads us elsewhere.
+    let named = std::path::absolute(directory).ok();
+    let whole = fs::canonicalize(directory).ok();
+    let ways = [named.as_deref(), whole.as_deref()];
+    let writable = ways.into_iter().flatten().flat_map(|way| way.ancestors().enumerate());
+    let writable = writable.map(|(depth, ancestor)| (depth, ancestor.to_owned()));
+    let writable = writable.into_iter().find(|(depth, ancestor)| {
         // In a directory with the sticky bit others can't replace what isn't theirs, but add to it.
         let Ok(metadata) = fs::metadata(ancestor) else { return false };
         is_world_writable(&metadata) && (*depth == 0 || !is_sticky(&metadata))
@@ -60,6 +66,9 @@ pub(super) fn distrust_file(file: &Path, directory: &Path) -> Option<String> {
     if is_link {
         let inside = fs::canonicalize(directory).ok();
         let Ok(target) = target else { return Some("a link to nothing".to_owned()) };
+        if let Some(reason) = target.parent().and_then(distrust_directory) {
+            return Some(reason);
+        }
         if inside.is_none_or(|inside| !target.starts_with(inside)) {
             return Some(format!(
                 "a link to `{}`, out of its directory; name that directory instead, or use `host plugins add`",

@@ -265,13 +265,16 @@ impl Place<'_> {
             max_steps: global.max_steps,
             keep_checkpoints: global.keep_checkpoints,
         };
-        let prepared = match PhaseLoop::prepare(phase, given, restored, cx) {
+        let services = Arc::clone(&phase.services);
+        let prepared = PhaseLoop::prepare(phase, given, restored, cx);
+        services.tell_left_out();
+        let prepared = match prepared {
             Err(RunError::Phase { error, .. }) if error.code == sdk::CANCELLED => return Ok(None),
             prepared => prepared?,
         };
         let is_cut_short = prepared.is_cut_short();
         let end = prepared.run();
-        phase.services.tell_left_out();
+        services.tell_left_out();
         let (steps, values) = match end? {
             LoopEnd::Stopped => return Ok(None),
             LoopEnd::Done { steps, values } => (steps, values),

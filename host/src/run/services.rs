@@ -3,6 +3,7 @@
 //! A plugin that tells a million things a second must not fill the disk: progress is for eyes, and log
 //! records beyond a thousand a second are counted instead of kept.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,8 @@ use crate::registry::HostServices;
 const LOGS_A_SECOND: u64 = 1000;
 /// Time between two reports of progress on the same thing.
 const PROGRESS_EVERY: Duration = Duration::from_millis(10);
+/// Things whose progress is remembered.
+const PROGRESS_MAX: usize = 64;
 
 /// Turns what one phase's plugin says into events of the run.
 pub struct StreamServices {
@@ -29,7 +32,8 @@ pub struct StreamServices {
 struct Pace {
     second: Instant,
     logs: u64,
-    progress: Option<(String, Instant)>,
+    /// What was last told of each thing: how much was done, and when.
+    progress: BTreeMap<String, (Option<u64>, Instant)>,
 }
 
 impl Pace {
@@ -48,13 +52,16 @@ impl Pace {
         self.logs.saturating_sub(LOGS_A_SECOND)
     }
 
-    fn takes_progress(&mut self, what: &str, is_end: bool) -> bool {
-        let is_soon =
-            |(last, when): &(String, Instant)| last == what && when.elapsed() < PROGRESS_EVERY;
-        if !is_end && self.progress.as_ref().is_some_and(is_soon) {
-            return false;
+    fn takes_progress(&mut self, what: &str, done: Option<u64>, total: Option<u64>) -> bool {
+        if let Some((last, when)) = self.progress.get(what) {
+            let is_end = done.is_some() && done == total && *last != done;
+            if !is_end && when.elapsed() < PROGRESS_EVERY {
+                return false;
+            }
+        } else if self.progress.len() == PROGRESS_MAX {
+            self.progress.clear();
         }
-        self.progress = Some((what.to_owned(), Instant::now()));
+        self.progress.insert(what.to_owned(), (done, Instant::now()));
         true
     }
 }
@@ -66,7 +73,7 @@ impl StreamServices {
         stream: &Arc<std::sync::OnceLock<Arc<EventStream>>>,
         interrupt: &Interrupt,
     ) -> Self {
-        let pace = Pace { second: Instant::now(), logs: 0, progress: None };
+        let pace = Pace { second: Instant::now(), logs: 0, progress: BTreeMap::new() };
         let (phase, stream) = (phase.to_owned(), Arc::clone(stream));
         Self { phase, stream, interrupt: interrupt.clone(), pace: Mutex::new(pace) }
     }
@@ -83,7 +90,7 @@ impl StreamServices {
             }
             "progress" => {
                 let what = payload["what"].as_str().unwrap_or_default();
-                pace.takes_progress(what, payload["done"] == payload["total"])
+                pace.takes_progress(what, payload["done"].as_u64(), payload["total"].as_u64())
             }
             _ => true,
         }
@@ -161,14 +168,15 @@ mod tests {
 
     #[test]
     fn a_flood_is_counted_and_its_end_is_kept() {
-        let mut pace = Pace { second: Instant::now(), logs: 0, progress: None };
+        let mut pace = Pace { second: Instant::now(), logs: 0, progress: BTreeMap::new() };
         let kept = (0..5000).filter(|_| pace.takes_log().0).count();
         assert_eq!((kept, pace.left_out()), (1000, 4000));
         pace.second -= Duration::from_secs(1);
         assert_eq!(pace.takes_log(), (true, 4000));
         assert_eq!(pace.left_out(), 0);
 
-        assert!(pace.takes_progress("a", false) && !pace.takes_progress("a", false));
-        assert!(pace.takes_progress("b", false) && pace.takes_progress("b", true));
+        let mut takes = |what: &str, done| pace.takes_progress(what, Some(done), Some(9));
+        assert!(takes("a", 1) && !takes("a", 2) && takes("b", 1) && !takes("a", 3));
+        assert!(takes("a", 9) && !takes("a", 9));
     }
 }

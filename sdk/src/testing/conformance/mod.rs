@@ -23,7 +23,7 @@ use crate::describe::PhaseDescription;
 use crate::device::DeviceContext;
 use crate::error::Error;
 use crate::state::StateDict;
-use crate::trainer::StepReport;
+use crate::trainer::{Metrics, StepReport};
 
 /// Most steps that a phase is driven for at a time.
 const HORIZON: u64 = 20;
@@ -278,6 +278,12 @@ impl Conformance {
         }
     }
 
+    /// Names of the checks, in their order.
+    #[doc(hidden)]
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::checks().map(|check| check.name)
+    }
+
     fn checks() -> impl Iterator<Item = &'static Check> {
         let groups = [section::CHECKS, training::CHECKS, resources::CHECKS, resume::CHECKS];
         groups.into_iter().flatten()
@@ -375,6 +381,13 @@ fn difference(a: &BTreeMap<String, Vec<u8>>, b: &BTreeMap<String, Vec<u8>>) -> O
 /// Whether a metric is a measurement of time, which differs from run to run.
 fn is_timed(name: &str) -> bool {
     name == "mfu" || name.ends_with("_per_s") || name.ends_with("_ms")
+}
+
+/// The first metric, but for measurements of time, that two evaluations don't have alike.
+fn differing_metric<'a>(a: &'a Metrics, b: &'a Metrics) -> Option<&'a str> {
+    let names = a.keys().chain(b.keys()).filter(|name| !is_timed(name));
+    let bits = |metrics: &Metrics, name: &str| metrics.get(name).map(|value| value.to_bits());
+    names.map(String::as_str).find(|name| bits(a, name) != bits(b, name))
 }
 
 /// A report's numbers as bits, but for measurements of time.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    Check, Conformance, Failure, Level, Verdict, bits, copy, difference, failed, hold, numbers,
-    refused, skipped,
+    Check, Conformance, Failure, Level, Verdict, bits, copy, difference, differing_metric, failed,
+    hold, numbers, refused, skipped,
 };
 use crate::generator::Generator;
 use crate::state::StateDict;
@@ -216,15 +216,12 @@ fn same_evaluation(this: &Conformance) -> Verdict {
     let measure = || {
         let (mut client, _) = this.prepared()?;
         client.step(0)?;
-        let measured = client.evaluate(Evaluation::Final)?;
-        Ok::<_, Failure>(measured.into_iter().map(|(k, v)| (k, v.to_bits())).collect::<Vec<_>>())
+        Ok::<_, Failure>(client.evaluate(Evaluation::Final)?)
     };
     let (once, again) = (measure()?, measure()?);
-    if once.is_empty() {
-        return skipped("evaluations report nothing");
-    }
-    match once.iter().zip(&again).find(|(a, b)| a != b) {
-        Some(((name, _), _)) => failed(format!("`{name}` differs in another run")),
+    match differing_metric(&once, &again) {
+        Some(name) => failed(format!("`{name}` differs in another run")),
+        None if once.is_empty() => skipped("evaluations report nothing"),
         None => Ok(None),
     }
 }
@@ -234,17 +231,18 @@ fn same_artifacts(this: &Conformance) -> Verdict {
         let (mut client, _) = this.prepared()?;
         client.step(0)?;
         let of = |a: &crate::abi::SharedArtifact| {
-            let tensors = a.tensors.iter().map(|(name, t)| (name.clone(), t.to_bytes()));
-            (a.name.clone(), a.settings.to_string(), tensors.collect::<Vec<_>>())
+            let of_tensor = |t: &TensorHandle| (t.dtype(), t.shape().to_vec(), t.to_bytes());
+            let tensors = a.tensors.iter().map(|(name, t)| (name.clone(), of_tensor(t)));
+            ((a.name.clone(), a.kind.clone()), a.settings.to_string(), tensors.collect::<Vec<_>>())
         };
         Ok::<_, Failure>(client.artifacts()?.iter().map(of).collect::<Vec<_>>())
     };
     let (once, again) = (artifacts()?, artifacts()?);
-    if once.is_empty() {
-        return skipped("it hands nothing on");
-    }
+    let (here, there) = (once.len(), again.len());
+    hold(here == there, || format!("{here} artifacts in one run, {there} in another"))?;
     match once.iter().zip(&again).find(|(a, b)| a != b) {
-        Some(((name, ..), _)) => failed(format!("`{name}` differs in another run")),
+        Some((((name, _), ..), _)) => failed(format!("`{name}` differs in another run")),
+        None if once.is_empty() => skipped("it hands nothing on"),
         None => Ok(None),
     }
 }

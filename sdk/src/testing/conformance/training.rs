@@ -1,13 +1,14 @@
 //! Preparing, stepping, measuring and handing on.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use super::{
-    Check, Conformance, Failure, FakeHost, GRACE, Level, Verdict, bits, copy, difference, failed,
-    hold, refused, skipped,
+    Check, Conformance, Failure, FakeHost, GRACE, Level, Verdict, bits, copy, difference,
+    differing_metric, failed, hold, refused, skipped,
 };
 use crate::abi::SharedArtifact;
 use crate::capability;
@@ -16,7 +17,7 @@ use crate::device::DType;
 use crate::generate::{ExportRequest, GenerateRequest};
 use crate::state::StateDict;
 use crate::tensor::TensorHandle;
-use crate::trainer::Evaluation;
+use crate::trainer::{Evaluation, Metrics};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -234,12 +235,12 @@ fn evaluation_repeats(this: &Conformance) -> Verdict {
     client.step(0)?;
     let (once, twice) =
         (client.evaluate(Evaluation::Periodic)?, client.evaluate(Evaluation::Periodic)?);
-    let differing = once.iter().find(|(name, value)| {
-        twice.get(*name).is_none_or(|again| again.to_bits() != value.to_bits())
-    });
-    match differing {
-        Some((name, value)) => {
-            failed(format!("`{name}` is {value} and then {:?}", twice.get(name).copied()))
+    match differing_metric(&once, &twice) {
+        Some(name) => {
+            let shown = |metrics: &Metrics| {
+                metrics.get(name).map_or("not there".to_owned(), f64::to_string)
+            };
+            failed(format!("`{name}` is {} and then {}", shown(&once), shown(&twice)))
         }
         None => Ok(None),
     }
@@ -419,7 +420,9 @@ fn export(
     handed_on: &[SharedArtifact],
     format: &str,
 ) -> Result<(), Failure> {
-    let name = format!("host-check-{}-{}", std::process::id(), format.replace('/', "-"));
+    static EXPORTS: AtomicU64 = AtomicU64::new(0);
+    let number = EXPORTS.fetch_add(1, Ordering::Relaxed);
+    let name = format!("host-check-{}-{number}", std::process::id());
     let directory = std::env::temp_dir().join(name);
     let io = |e: std::io::Error| Failure::Failed(format!("the export can't be looked at: {e}"));
     let _ = std::fs::remove_dir_all(&directory);
@@ -436,7 +439,8 @@ fn export(
 fn nan_shows(this: &Conformance) -> Verdict {
     let (mut client, prepared) = this.prepared()?;
     let state = copy(&client.save()?)?;
-    let spoilt = |(path, tensor): (String, TensorHandle)| {
+    let mut n_spoilt = 0;
+    let mut spoilt = |(path, tensor): (String, TensorHandle)| {
         let shape = tensor.shape().to_vec();
         let is_weight = path.starts_with("model/") || path.starts_with("model.");
         let nan = match tensor.dtype() {
@@ -444,13 +448,13 @@ fn nan_shows(this: &Conformance) -> Verdict {
             DType::F64 if is_weight => TensorHandle::from_vec(vec![f64::NAN; tensor.len()], &shape),
             _ => return Ok((path, tensor)),
         };
+        n_spoilt += 1;
         nan.map(|nan| (path, nan))
     };
-    let n_weights = state.tensors.keys().filter(|path| path.starts_with("model")).count();
-    if n_weights == 0 {
-        return skipped("no tensor of its state is below `model`");
+    let tensors = state.tensors.into_iter().map(&mut spoilt).collect::<Result<_, _>>()?;
+    if n_spoilt == 0 {
+        return skipped("no tensor of its state is below `model` and of float32 or float64");
     }
-    let tensors = state.tensors.into_iter().map(spoilt).collect::<Result<_, _>>()?;
     let state = StateDict { tensors, values: state.values };
     if refused(client.restore(state), "NaN in the weights")?.is_some() {
         return Ok(Some("it refuses such weights".to_owned()));

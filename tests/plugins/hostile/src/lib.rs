@@ -56,6 +56,7 @@ extern "C" fn on_load() {
         "exit" => std::process::exit(7),
         "abort" => std::process::abort(),
         "crash" => crash(),
+        "slow" => std::thread::sleep(Duration::from_secs(2)),
         "hang" => std::thread::sleep(Duration::from_secs(3600)),
         "chdir" => std::env::set_current_dir("/").unwrap_or_default(),
         // SAFETY: no other thread of this process reads the environment now.
@@ -65,6 +66,8 @@ extern "C" fn on_load() {
             unsafe { libc::signal(libc::SIGINT, ignore as *const () as usize) };
         }
         "stdout" => println!("hello"),
+        // SAFETY: a string that ends in zero, and no arguments.
+        "printf" => drop(unsafe { libc::printf(c"hello".as_ptr()) }),
         "flood" => (0..200_000).for_each(|_| println!("all work and no play")),
         _ => {}
     }
