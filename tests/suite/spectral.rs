@@ -110,6 +110,8 @@ fn pictures_and_the_first_mask_come_out_as_files() {
     let plots = project.path("plots");
     let picture = fs::read_to_string(plots.join("reconstruction-1.svg")).unwrap();
     assert!(picture.starts_with("<svg ") && picture.contains("reconstructed"), "{picture}");
+    let picture = fs::read_to_string(plots.join("first-mask.svg")).unwrap();
+    assert!(picture.contains(">bands: 32 of 64 kept<"), "{picture}");
     let mask = read_json(&plots.join("mask.json"));
     assert_eq!((&mask["total"], &mask["spectral_mask_ratio"]), (&json!(64), &json!(0.5)));
     assert_eq!(mask["mask"].as_array().unwrap().len(), 64);

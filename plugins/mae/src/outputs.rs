@@ -3,7 +3,7 @@
 
 use sdk::{Artifact, Artifacts, ExportRequest, PhaseContext, Result};
 use serde_json::json;
-use spectral::{AxisUnit, Plot, Sensor, ValueNorm};
+use spectral::{AxisUnit, Plot, Sensor, ValueNorm, mask_svg};
 use towers::SpectralEncoder;
 
 use crate::config::Config;
@@ -13,6 +13,8 @@ use crate::model::{Autoencoder, ENCODER};
 
 /// Held-out spectra of which there is a picture.
 const N_PLOTS: usize = 4;
+/// Bands of a row in the picture of a mask.
+const BANDS_A_ROW: usize = 96;
 
 /// The encoder as it can be known before anything is read. None where tokens are no bands.
 pub(crate) fn promised(config: &Config) -> Option<Artifact> {
@@ -43,7 +45,8 @@ pub(crate) fn artifacts(
     findings: &Findings,
     cx: &PhaseContext,
 ) -> Result<Vec<Artifact>> {
-    let mut artifacts = vec![first_mask(config, data, cx)?];
+    let [mask, mask_picture] = first_mask(config, data, cx)?;
+    let mut artifacts = vec![mask, mask_picture];
     let Some(spectra) = data.spectra() else { return Ok(artifacts) };
     let is_global = config.tokenizer.value_norm == ValueNorm::GlobalZscore;
     let encoder = SpectralEncoder {
@@ -56,13 +59,13 @@ pub(crate) fn artifacts(
     artifacts.insert(0, encoder.artifact(model.params(), ENCODER)?);
     let by_material =
         json!({ "unit": "rmse of masked values", "materials": findings.by_material() });
-    artifacts.push(Artifact::new("materials", "reconstruction", by_material));
+    artifacts.insert(2, Artifact::new("materials", "reconstruction", by_material));
     artifacts.extend(plots(config, spectra, data, model, cx)?);
     Ok(artifacts)
 }
 
-/// The mask of the first sample of the first step, true where it is kept.
-fn first_mask(config: &Config, data: &mut Data, cx: &PhaseContext) -> Result<Artifact> {
+/// The mask of the first sample of the first step, true where it is kept, and its picture.
+fn first_mask(config: &Config, data: &mut Data, cx: &PhaseContext) -> Result<[Artifact; 2]> {
     let sample = data.batch(0, 1, cx)?.swap_remove(0);
     let mask = data.mask(&sample, config, &mut cx.generator("masks 0"));
     let masking = &config.masking;
@@ -72,7 +75,16 @@ fn first_mask(config: &Config, data: &mut Data, cx: &PhaseContext) -> Result<Art
         "spatial_mask_ratio": masking.spatial(mask.spatial.len()),
         "spectral_mask_ratio": masking.spectral_ratio, "mask_kind": masking.mask_kind,
     });
-    Ok(Artifact::new("mask", "mask", payload))
+    // Pixels of a patch lie in a square.
+    let n_pixels = mask.spatial.len();
+    let side = n_pixels.isqrt();
+    let columns = if side * side == n_pixels { side } else { n_pixels };
+    let mut shown: Vec<(&str, &[bool], usize)> = vec![("bands", &mask.spectral, BANDS_A_ROW)];
+    if n_pixels > 1 {
+        shown.push(("pixels", &mask.spatial, columns));
+    }
+    let picture = towers::picture("first-mask", &mask_svg(&shown), "the first mask");
+    Ok([Artifact::new("mask", "mask", payload), picture])
 }
 
 /// Held-out spectra with a gap each, and what the model puts there.

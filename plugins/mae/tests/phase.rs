@@ -204,6 +204,12 @@ fn patches_of_a_cube_are_learned_and_resumed_bit_for_bit() {
     let mut resumed = prepare(&section);
     saved.restore(&mut resumed).unwrap();
     assert_eq!(run(&mut resumed, 290..300), losses);
+    let mut trainer = prepare(&section);
+    let artifacts = trainer.artifacts().unwrap();
+    let picture = artifacts.iter().find(|artifact| artifact.name == "first-mask").unwrap();
+    // Four by four pixels, and four bands.
+    let svg = picture.settings["svg"].as_str().unwrap();
+    assert!(svg.contains("of 16 kept<") && svg.contains("of 4 kept<"), "{svg}");
     write_cube(folder.path(), 2.0);
     let error = saved.restore(&mut prepare(&section)).unwrap_err();
     assert_eq!(error.message, "the checkpoint was made from other spectra than these");
@@ -254,7 +260,8 @@ fn what_is_handed_on_tells_what_its_tokens_mean_and_was_promised() {
     let names: Vec<&str> = artifacts.iter().map(|artifact| artifact.name.as_str()).collect();
     let plots = [1, 2, 3, 4].map(|i| format!("reconstruction-{i}"));
     assert_eq!(names[..3], ["encoder", "mask", "materials"]);
-    assert_eq!(names[3..], plots);
+    assert_eq!(names[3], "first-mask");
+    assert_eq!(names[4..], plots);
     assert_eq!(promised[0].settings, artifacts[0].settings);
     assert!(artifacts[0].tensors.contains_key("layers.1.qkv.weight"));
     let mask = &artifacts[1].settings;

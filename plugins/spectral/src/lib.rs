@@ -40,6 +40,7 @@ mod axis;
 mod band_depth;
 pub mod continuum;
 pub mod data;
+mod mask_plot;
 mod noise;
 mod perturbation;
 mod plot;
@@ -54,6 +55,7 @@ mod tokenizer;
 
 pub use axis::{Axis, AxisUnit, EvenGrid, Grid};
 pub use band_depth::{BandDepths, DepthBand, DepthSampling};
+pub use mask_plot::mask_svg;
 pub use noise::{Noise, NoiseLevel, add_thermal_noise};
 pub use perturbation::{Known, NamedPerturbation, Observer, Perturbation, PerturbationConfig};
 pub use plot::Plot;
