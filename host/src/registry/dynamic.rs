@@ -17,12 +17,6 @@ use sdk::metadata::{PluginRecord, SDK_VERSION};
 use super::{elf, metadata};
 use crate::atomic_write::reason;
 
-/// A library that passed every check.
-pub(super) struct Loaded {
-    pub(super) root: PluginRoot_Ref,
-    pub(super) description: PluginDescription,
-}
-
 /// What a library says without being loaded, when this host could load it.
 ///
 /// # Errors
@@ -35,25 +29,28 @@ pub(super) fn look(file: &File) -> Result<Vec<PluginRecord>, String> {
     Ok(records)
 }
 
+/// Loads the library at `path` and asks what it says of itself.
+///
+/// # Errors
+/// A one-line reason.
+pub(super) fn load(path: &Path) -> Result<PluginDescription, String> {
+    let (records, root) = load_root(path)?;
+    let description = describe(root)?;
+    compare(&records, &description)?;
+    Ok(description)
+}
+
 /// Loads the library at `path`.
 ///
 /// # Errors
 /// A one-line reason.
-pub(super) fn load(path: &Path) -> Result<Loaded, String> {
+pub(super) fn load_root(path: &Path) -> Result<(Vec<PluginRecord>, PluginRoot_Ref), String> {
     let unreadable = |e: &std::io::Error| format!("can't be read: {}", reason(e));
     let file = File::open(path).map_err(|e| unreadable(&e))?;
     let records = look(&file)?;
     // The linker would look for a bare name elsewhere.
     let root = open(&std::path::absolute(path).map_err(|e| unreadable(&e))?)?;
-    let description = describe(root)?;
-    compare(&records, &description)?;
-    if description.panic != "unwind" {
-        return Err(format!(
-            "built with panic = \"{}\": a panic would end the host; build it with \"unwind\"",
-            description.panic
-        ));
-    }
-    Ok(Loaded { root, description })
+    Ok((records, root))
 }
 
 /// Holds what the file says against what the code says: a decision made by the one must hold for the
@@ -69,6 +66,9 @@ fn compare(records: &[PluginRecord], description: &PluginDescription) -> Result<
         .collect();
     if of_code.len() < description.phases.len() {
         return Err("it registers one phase twice".to_owned());
+    }
+    if records.iter().any(|record| record.panic != description.panic) {
+        return Err("its metadata and its code disagree about its panic strategy".to_owned());
     }
     let different = of_file.symmetric_difference(&of_code).next();
     different.map_or(Ok(()), |(phase, plugin, ..)| {

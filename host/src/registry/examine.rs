@@ -145,9 +145,9 @@ pub fn perform(path: &Path) -> std::io::Result<()> {
     let report = match (loaded, surroundings.disturbed()) {
         (Err(reason), _) => Report::Refused(reason),
         (Ok(_), Some(what)) => Report::Refused(format!("it {what} when it is loaded")),
-        (Ok(loaded), None) => match refuse(&loaded.description) {
+        (Ok(description), None) => match refuse(&description) {
             Some(reason) => Report::Refused(reason),
-            None => Report::Accepted(Box::new(loaded.description)),
+            None => Report::Accepted(Box::new(description)),
         },
     };
     surroundings.say(&serde_json::to_string(&report)?)

@@ -194,11 +194,11 @@ impl Library {
             if fingerprint(&self.path)? != *examined {
                 return Err(changed());
             }
-            let loaded = dynamic::load(&self.path)?;
+            let (_, root) = dynamic::load_root(&self.path)?;
             if fingerprint(&self.path)? != *examined {
                 return Err(changed());
             }
-            Ok(loaded.root)
+            Ok(root)
         };
         self.root.get_or_init(load).clone()
     }

@@ -1,6 +1,11 @@
 //! What a library file says of itself, read without loading it, and whether this host takes it.
 
+use std::borrow::Cow;
+
+use object::elf::FileHeader64;
+use object::read::elf::{FileHeader, SectionHeader};
 use object::read::{Object, ObjectSection, ReadRef};
+use object::{Endianness, FileKind};
 use sdk::metadata::{self, PluginRecord, SECTION_BYTES_MAX, SECTIONS};
 
 /// Phases that a configuration has no room for.
@@ -11,17 +16,47 @@ const RESERVED_PHASES: [&str; 5] = ["global", "phases", "profile", "extends", "s
 /// # Errors
 /// A one-line reason when it holds none, or damaged ones.
 pub(super) fn read<'data>(bytes: impl ReadRef<'data>) -> Result<Vec<PluginRecord>, String> {
+    let section = match FileKind::parse(bytes) {
+        Ok(FileKind::Elf64) => of_elf(bytes)?,
+        _ => of_any(bytes)?,
+    };
+    PluginRecord::read_all(&section).map_err(|e| unreadable(&e.to_string()))
+}
+
+fn unreadable(what: &str) -> String {
+    format!("its metadata can't be read: {what}")
+}
+
+/// The section of an ELF file, without a look at its symbols, which are most of it.
+fn of_elf<'data>(bytes: impl ReadRef<'data>) -> Result<Cow<'data, [u8]>, String> {
+    let cut = |_| "cut short, or its tables are damaged".to_owned();
+    let header = FileHeader64::<Endianness>::parse(bytes).map_err(cut)?;
+    let endian = header.endian().map_err(cut)?;
+    let sections = header.sections(endian, bytes).map_err(cut)?;
+    let found = SECTIONS.iter().find_map(|name| sections.section_by_name(endian, name.as_bytes()));
+    let Some((_, section)) = found else { return Err(none()) };
+    check_size(section.sh_size(endian))?;
+    section.data(endian, bytes).map(Cow::Borrowed).map_err(|_| unreadable("cut short"))
+}
+
+fn of_any<'data>(bytes: impl ReadRef<'data>) -> Result<Cow<'data, [u8]>, String> {
     let file = object::File::parse(bytes)
         .map_err(|_| "not a shared library: neither ELF, Mach-O nor PE".to_owned())?;
-    let Some(section) = SECTIONS.iter().find_map(|name| file.section_by_name(name)) else {
-        return Err("not a trainer plugin: it carries no metadata of one".to_owned());
-    };
-    let refuse = |what: &str| format!("its metadata can't be read: {what}");
-    if section.size() > SECTION_BYTES_MAX as u64 {
-        return Err(refuse(&format!("{} bytes, more than {SECTION_BYTES_MAX}", section.size())));
+    let found = SECTIONS.iter().find_map(|name| file.section_by_name(name));
+    let Some(section) = found else { return Err(none()) };
+    check_size(section.size())?;
+    section.data().map(|data| Cow::Owned(data.to_vec())).map_err(|_| unreadable("cut short"))
+}
+
+fn none() -> String {
+    "not a trainer plugin: it carries no metadata of one".to_owned()
+}
+
+fn check_size(bytes: u64) -> Result<(), String> {
+    if bytes <= SECTION_BYTES_MAX as u64 {
+        return Ok(());
     }
-    let data = section.data().map_err(|_| refuse("cut short"))?;
-    PluginRecord::read_all(data).map_err(|e| refuse(&e.to_string()))
+    Err(unreadable(&format!("{bytes} bytes, more than {SECTION_BYTES_MAX}")))
 }
 
 /// Why this host can't load a library with these records; none of its code has run to find out.

@@ -263,7 +263,7 @@ impl Registry {
 /// # Errors
 /// A one-line reason.
 pub fn load_root(path: &Path) -> Result<sdk::abi::PluginRoot_Ref, String> {
-    Ok(dynamic::load(path)?.root)
+    Ok(dynamic::load_root(path)?.1)
 }
 
 /// What a file says of its trainers, and whether this host would load it; its code never runs.
