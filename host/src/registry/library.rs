@@ -27,9 +27,18 @@ pub struct Library {
 impl Library {
     /// What is known of the library at `path`, from the cache or from an examination.
     pub(super) fn find(path: &Path, cache: &Cache) -> Self {
+        Self::find_that(path, cache, None)
+    }
+
+    /// The same of one that must be the file of this fingerprint: another one isn't examined.
+    pub(super) fn find_that(path: &Path, cache: &Cache, that: Option<&Fingerprint>) -> Self {
         let known = fingerprint(path).map(|print| (cache.find(&whole(path), &print), print));
         match known {
             Err(reason) => Self::new(path, Err(reason), None),
+            Ok((_, print)) if that.is_some_and(|that| *that != print) => {
+                let reason = "it changed while it was looked at; run this again".to_owned();
+                Self::new(path, Err(reason), None)
+            }
             Ok((Some(entry), print)) if entry.outcome == Outcome::Accepted => {
                 match cache.description(&whole(path)) {
                     Some(description) => Self::new(path, Ok(entry), Some(description)),
@@ -176,11 +185,6 @@ impl Library {
             cache.amend(&entry.with_hash(hash.clone()));
         }
         Some((hash, print))
-    }
-
-    /// Whether it is the file that had this fingerprint.
-    pub(super) fn is(&self, print: &Fingerprint) -> bool {
-        self.found.as_ref().is_ok_and(|entry| entry.fingerprint() == print)
     }
 
     /// Loads it into this process, once.

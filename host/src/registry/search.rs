@@ -194,10 +194,7 @@ impl Candidate {
         else {
             return Err(self.not_installed());
         };
-        let library = Library::find(&self.path, cache);
-        if !library.is(&print) {
-            return Err("it changed while it was looked at; run this again".to_owned());
-        }
+        let library = Library::find_that(&self.path, cache, Some(&print));
         library.refusal().map_or(Ok(library), Err)
     }
 
