@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 /// How long the thread that counts may take to come to the mark.
@@ -46,14 +46,19 @@ impl Surroundings {
         checked(unsafe { libc::dup2(writer.as_raw_fd(), 1) })?;
         let written = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
         let count = Arc::clone(&written);
+        let (up, is_up) = mpsc::channel();
         std::thread::spawn(move || {
             let mut buffer = [0; 1 << 16];
+            let _ = up.send(());
             while let Ok(n @ 1..) = reader.read(&mut buffer) {
                 let marks = buffer[..n].iter().filter(|byte| **byte == MARK).count() as u64;
                 count[0].fetch_add(n as u64, Ordering::SeqCst);
                 count[1].fetch_add(marks, Ordering::SeqCst);
             }
         });
+        // A thread that begins needs a lock which the loader holds while a library's code runs: behind
+        // a pipe that is full, and nobody empties, that would be the end of both.
+        let _ = is_up.recv();
         Ok(Self {
             answer,
             directory: std::env::current_dir().ok(),
