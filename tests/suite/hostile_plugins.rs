@@ -369,6 +369,20 @@ fn quarantine_lasts_until_it_is_asked_for() {
     assert!(listed.stdout.contains("hostile  0.3.0"), "{listed}");
 }
 
+/// A process that somebody else ends says nothing of the library: it is looked at again.
+#[test]
+fn an_examination_that_is_ended_from_outside_is_no_quarantine() {
+    let case = Case::new();
+    fs::copy(third_party("hostile"), &case.library).unwrap();
+    let mut command = case.project.command(["plugins", "list"]);
+    command.env("HOSTILE", "terminated");
+    let output = case.project.spawn(command).finish().expect(1);
+    let reason = "libbad.so: it ended the process with signal SIGTERM while it was examined\n";
+    assert!(output.stdout.ends_with(reason), "{output}");
+    let listed = case.project.host(["plugins", "list"]).expect(0);
+    assert!(listed.stdout.contains("hostile  0.3.0"), "{listed}");
+}
+
 #[test]
 fn directories_and_files_that_anybody_can_write() {
     let case = Case::saying(&[]);

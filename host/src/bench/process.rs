@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::trial::{Measured, Reply, Trial};
-use crate::registry::Registry;
+use crate::registry::{Registry, signal_of};
 use crate::run::{Interrupt, memory_peak_of};
 
 /// The hidden command that a trial's process is started with.
@@ -134,7 +134,7 @@ fn collect(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
 
 /// How a process died, and its last words.
 fn death(status: ExitStatus, stderr: &str) -> String {
-    let how = match (status.code(), signal(status)) {
+    let how = match (status.code(), signal_of(status)) {
         (Some(code), _) => format!("it ended with exit code {code}"),
         (None, Some(9)) => "it was killed (signal 9), as for want of memory".to_owned(),
         (None, Some(signal)) => format!("it died of signal {signal}"),
@@ -142,16 +142,6 @@ fn death(status: ExitStatus, stderr: &str) -> String {
     };
     let last = stderr.lines().rev().map(str::trim).find(|line| !line.is_empty());
     last.map_or_else(|| how.clone(), |last| format!("{how}: {last}"))
-}
-
-#[cfg(unix)]
-fn signal(status: ExitStatus) -> Option<i32> {
-    std::os::unix::process::ExitStatusExt::signal(&status)
-}
-
-#[cfg(not(unix))]
-fn signal(_: ExitStatus) -> Option<i32> {
-    None
 }
 
 /// The other side: reads a trial from standard input, performs it, and returns the line that goes

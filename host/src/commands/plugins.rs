@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{note, print, print_json};
 use crate::cli::Plugins;
 use crate::config::{KeyBlock, Request, escaped_lines, key_blocks};
-use crate::registry::{self, Added, Inspected, Locked, Plugin, Registry, Store};
+use crate::registry::{self, Added, Inspected, Locked, Plugin, Registry, Store, library_name};
 use crate::run::RunError;
 use crate::scaffold;
 
@@ -102,12 +102,7 @@ fn refused(what: &str, reason: &str) -> RunError {
 fn new(request: &scaffold::Request) -> Result<u8, RunError> {
     let directory = scaffold::create(request)?;
     let (name, shown) = (&request.name, directory.display());
-    let library = format!(
-        "{shown}/target/release/{}{}{}",
-        std::env::consts::DLL_PREFIX,
-        name.replace('-', "_"),
-        std::env::consts::DLL_SUFFIX
-    );
+    let library = format!("{shown}/target/release/{}", library_name(name));
     note(&format!("made the plugin `{name}` in `{shown}`; build it, install it, run it:"));
     note(&format!("  cargo build --release --manifest-path {shown}/Cargo.toml"));
     note(&format!("  host plugins add {library}"));

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use sdk::PluginDescription;
-use sdk::metadata::PluginRecord;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic_write;
@@ -86,8 +85,6 @@ pub(super) struct Entry {
     path: PathBuf,
     fingerprint: Fingerprint,
     pub(super) outcome: Outcome,
-    /// What the file says without being loaded.
-    pub(super) records: Vec<PluginRecord>,
     /// What `host plugins check` found of this very file.
     pub(super) level: Option<String>,
     /// Hash of the file, when somebody asked for it.
@@ -95,23 +92,9 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(
-        path: &Path,
-        fingerprint: Fingerprint,
-        records: Vec<PluginRecord>,
-        outcome: Outcome,
-    ) -> Self {
+    pub(super) fn new(path: &Path, fingerprint: Fingerprint, outcome: Outcome) -> Self {
         let (path, host) = (path.to_owned(), this_host());
-        Self {
-            schema: SCHEMA,
-            host,
-            path,
-            fingerprint,
-            outcome,
-            records,
-            level: None,
-            blake3: None,
-        }
+        Self { schema: SCHEMA, host, path, fingerprint, outcome, level: None, blake3: None }
     }
 
     /// The same, with what `host plugins check` found.
@@ -275,7 +258,7 @@ mod tests {
         let (cache, path) = (cache(directory.path()), directory.path().join("lib.so"));
         fs::write(&path, "one").unwrap();
         let print = || Fingerprint::of(&fs::metadata(&path).unwrap());
-        let entry = Entry::new(&path, print(), Vec::new(), Outcome::Refused("bad".into()));
+        let entry = Entry::new(&path, print(), Outcome::Refused("bad".into()));
         cache.store(&entry, None);
         assert_eq!(cache.find(&path, &print()), Some(entry));
         assert!(cache.description(&path).is_none());
@@ -290,7 +273,7 @@ mod tests {
     fn another_host_looks_for_itself() {
         let directory = tempfile::tempdir().unwrap();
         let (ours, path) = (cache(directory.path()), directory.path().join("lib.so"));
-        let entry = Entry::new(&path, Fingerprint::default(), Vec::new(), Outcome::Accepted);
+        let entry = Entry::new(&path, Fingerprint::default(), Outcome::Accepted);
         ours.store(&entry, None);
         let theirs = Cache { host: "0.0.1 1 1".to_owned(), ..ours.clone() };
         assert!(ours.find(&path, &Fingerprint::default()).is_some());
@@ -300,7 +283,7 @@ mod tests {
     #[test]
     fn without_a_place_nothing_is_kept() {
         let nowhere = Cache { directory: None, host: this_host() };
-        let entry = Entry::new(Path::new("x"), Fingerprint::default(), vec![], Outcome::Accepted);
+        let entry = Entry::new(Path::new("x"), Fingerprint::default(), Outcome::Accepted);
         nowhere.store(&entry, None);
         assert!(nowhere.find(Path::new("x"), &Fingerprint::default()).is_none());
     }

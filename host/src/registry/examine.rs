@@ -127,13 +127,15 @@ fn signal_name(signal: i32) -> String {
     name.to_owned()
 }
 
+/// The signal that ended a process.
 #[cfg(unix)]
-fn signal_of(status: ExitStatus) -> Option<i32> {
+pub fn signal_of(status: ExitStatus) -> Option<i32> {
     std::os::unix::process::ExitStatusExt::signal(&status)
 }
 
+/// The signal that ended a process: none, where there are none.
 #[cfg(not(unix))]
-fn signal_of(_: ExitStatus) -> Option<i32> {
+pub fn signal_of(_: ExitStatus) -> Option<i32> {
     None
 }
 

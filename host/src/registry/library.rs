@@ -63,25 +63,25 @@ impl Library {
             .map_err(|e| format!("can't be read: {}", reason(&e)))
             .and_then(|file| dynamic::look(&file));
         let mut is_lasting = true;
-        let (records, outcome, description) = match looked {
-            Err(reason) => (Vec::new(), Outcome::Refused(reason), None),
-            Ok(records) => match examine(path) {
-                Report::Accepted(description) => (records, Outcome::Accepted, Some(*description)),
+        let (outcome, description) = match looked {
+            Err(reason) => (Outcome::Refused(reason), None),
+            Ok(_) => match examine(path) {
+                Report::Accepted(description) => (Outcome::Accepted, Some(*description)),
                 Report::Refused(reason) => {
                     // It may be for want of another library, which is there the next time.
                     is_lasting = false;
-                    (records, Outcome::Refused(reason), None)
+                    (Outcome::Refused(reason), None)
                 }
                 Report::Crashed { reason, is_from_outside: true } => {
                     is_lasting = false;
-                    (records, Outcome::Refused(format!("{reason} while it was examined")), None)
+                    (Outcome::Refused(format!("{reason} while it was examined")), None)
                 }
                 Report::Crashed { reason, .. } => {
-                    (records, Outcome::Quarantined { reason, since: today() }, None)
+                    (Outcome::Quarantined { reason, since: today() }, None)
                 }
             },
         };
-        let mut entry = Entry::new(&whole(path), print, records, outcome);
+        let mut entry = Entry::new(&whole(path), print, outcome);
         // What a check found of this very file holds until another finds something else.
         if let Some(known) = cache.find(&whole(path), &print) {
             entry = entry.with_level(known.level);
@@ -156,15 +156,8 @@ impl Library {
     pub fn blake3(&self) -> Option<&str> {
         let find = || {
             let entry = self.found.as_ref().ok()?;
-            if entry.blake3.is_some() {
-                return entry.blake3.clone();
-            }
-            let hash = blake3_of(&self.path).ok()?;
-            if fingerprint(&self.path).ok()? != *entry.fingerprint() {
-                return None;
-            }
-            Cache::of_user().amend(&entry.with_hash(hash.clone()));
-            Some(hash)
+            let (hash, print) = Self::known_hash(&self.path, &Cache::of_user())?;
+            (print == *entry.fingerprint()).then_some(hash)
         };
         self.blake3.get_or_init(find).as_deref()
     }

@@ -29,12 +29,12 @@ use sdk::{Error, PhaseDescription, PluginDescription};
 use crate::atomic_write::reason;
 use cache::Cache;
 pub use cache::blake3_of;
-pub use examine::{how as process_end, perform as perform_examination};
+pub use examine::{how as process_end, perform as perform_examination, signal_of};
 pub use file_checks::check_file;
 pub use library::Library;
 pub use sdk::abi::{HostServices, PhaseClient, PhaseSpec, Prepared, SharedArtifact};
 pub use search::{SearchPath, user_config_dir};
-pub use store::{Added, Locked, LockedSection, Store};
+pub use store::{Added, Locked, LockedSection, Store, library_name};
 pub use surroundings::Surroundings;
 pub use trust::Trust;
 

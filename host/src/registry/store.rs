@@ -125,11 +125,6 @@ impl Store {
         Some(Self { lock, directory: trust::user_data_dir()?.join("plugins") })
     }
 
-    /// The lock file.
-    pub fn lock(&self) -> &Path {
-        &self.lock
-    }
-
     /// What is installed.
     ///
     /// # Errors
@@ -345,7 +340,8 @@ fn the_plugin(records: &[PluginRecord]) -> Result<&PluginRecord, String> {
     }
 }
 
-fn library_name(plugin: &str) -> String {
+/// The file name that cargo gives the library of a plugin.
+pub fn library_name(plugin: &str) -> String {
     let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
     format!("{prefix}{}{suffix}", plugin.replace('-', "_"))
 }

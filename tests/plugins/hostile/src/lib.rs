@@ -54,6 +54,8 @@ extern "C" fn on_load() {
     let Ok(what) = std::env::var("HOSTILE") else { return };
     match what.as_str() {
         "exit" => std::process::exit(7),
+        // SAFETY: nobody handles it, so it ends the process.
+        "terminated" => drop(unsafe { libc::raise(libc::SIGTERM) }),
         "abort" => std::process::abort(),
         "crash" => crash(),
         "slow" => std::thread::sleep(Duration::from_secs(2)),
